@@ -1,0 +1,163 @@
+"""What can be done between batches and epochs.
+
+A callback of your own derives from `Callback` and overrides what it needs. A trainer calls only what is overridden.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, TextIO
+
+import numpy as np
+
+from ._check import Array, boolean, choice, integer, number
+
+if TYPE_CHECKING:
+    from .trainer import Trainer
+
+__all__ = ["Callback", "EarlyStopping", "ProgressBar"]
+
+
+class Callback:
+    """Base of the callbacks. `logs` maps names to numbers (loss, accuracy, val_loss ...); trainer.stop() ends training."""
+
+    def on_fit_begin(self, trainer: Trainer, epochs: int, steps: int) -> None:
+        """Before the first epoch; steps is the number of batches an epoch."""
+
+    def on_epoch_begin(self, trainer: Trainer, epoch: int) -> None:
+        """Before an epoch (from 0)."""
+
+    def on_batch_end(self, trainer: Trainer, step: int, logs: dict[str, float]) -> None:
+        """After a step (from 0 in each epoch), with the epoch's running means."""
+
+    def on_epoch_end(self, trainer: Trainer, epoch: int, logs: dict[str, float]) -> None:
+        """After an epoch and its validation."""
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        """However training ended: by itself, by stop(), by an error, by Ctrl-C."""
+
+
+class EarlyStopping(Callback):
+    """End training when a value has not improved for `patience` epochs.
+
+    monitor: a name in the logs. min_delta: what counts as an improvement. mode: 'min', 'max', or 'auto', which takes 'max' for
+    accuracy, auc, f1, precision, recall and r2. baseline: a value that the first epochs must beat. restore_best_weights: put
+    the best epoch's parameters and running statistics back, however training ends. start_from_epoch: epochs before which
+    nothing counts. verbose: print a line when it stops. As in Keras, except that restore_best_weights is on.
+
+    After training: best (the value), best_epoch, stopped_epoch (None if it did not stop training); epochs from 0.
+
+    Source: L. Prechelt, "Early stopping - but when?", 1998.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        min_delta: float = 0.0,
+        patience: int = 0,
+        mode: str = "auto",
+        baseline: float | None = None,
+        restore_best_weights: bool = True,
+        start_from_epoch: int = 0,
+        verbose: bool = False,
+    ) -> None:
+        self.monitor = monitor
+        self.min_delta = number("min_delta", min_delta, low=0.0)
+        self.patience = integer("patience", patience, low=0)
+        self.mode = choice("mode", mode, ("auto", "min", "max"))
+        self.baseline = None if baseline is None else number("baseline", baseline)
+        self.restore_best_weights = boolean("restore_best_weights", restore_best_weights)
+        self.start_from_epoch = integer("start_from_epoch", start_from_epoch, low=0)
+        self.verbose = boolean("verbose", verbose)
+        rising = ("acc", "auc", "f1", "precision", "recall", "r2")
+        self._sign = 1.0 if mode == "max" or (mode == "auto" and any(word in monitor for word in rising)) else -1.0
+        self._reset()
+
+    def _reset(self) -> None:
+        self.best: float | None = None
+        self.best_epoch: int | None = None
+        self.stopped_epoch: int | None = None
+        self._wait = 0
+        self._weights: dict[str, Array] | None = None
+
+    def on_fit_begin(self, trainer: Trainer, epochs: int, steps: int) -> None:
+        self._reset()
+
+    def on_epoch_end(self, trainer: Trainer, epoch: int, logs: dict[str, float]) -> None:
+        if self.monitor not in logs:
+            raise ValueError(f"monitor: expected one of {sorted(logs)}, got {self.monitor!r}")
+        if epoch < self.start_from_epoch:
+            return
+        value = logs[self.monitor]
+        if self._improves(value):
+            self.best, self.best_epoch = value, epoch
+            if self.restore_best_weights:
+                self._weights = trainer.model.state_dict()
+            if self.baseline is None or self._sign * (value - self.baseline) > self.min_delta:
+                self._wait = 0
+                return
+        self._wait += 1
+        if self._wait >= max(1, self.patience):
+            self.stopped_epoch = epoch
+            trainer.stop()
+            if self.verbose:
+                print(f"epoch {epoch + 1}: {self.monitor} has not improved since epoch {(self.best_epoch or 0) + 1}, stopping")
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        if self._weights is not None:
+            trainer.model.load_state_dict(self._weights)
+            self._weights = None
+
+    def _improves(self, value: float) -> bool:
+        if np.isnan(value):
+            return False
+        return self.best is None or self._sign * (value - self.best) > self.min_delta
+
+
+class ProgressBar(Callback):
+    """A bar for each epoch, with the running loss and the epoch's results. Needs `pip install "fastnn[progress]"`."""
+
+    def __init__(self, file: TextIO | None = None) -> None:
+        try:
+            from tqdm import tqdm
+        except ImportError as error:
+            raise ImportError('a progress bar needs tqdm: pip install "fastnn[progress]"') from error
+        self._make = tqdm
+        self._file = file
+        self._bar: Any = None
+
+    def on_fit_begin(self, trainer: Trainer, epochs: int, steps: int) -> None:
+        self._epochs, self._steps = epochs, steps
+
+    def on_epoch_begin(self, trainer: Trainer, epoch: int) -> None:
+        self._bar = self._make(
+            total=self._steps,
+            desc=f"epoch {epoch + 1}/{self._epochs}",
+            unit="step",
+            file=self._file or sys.stderr,
+            dynamic_ncols=True,
+            leave=True,
+        )
+
+    def on_batch_end(self, trainer: Trainer, step: int, logs: dict[str, float]) -> None:
+        if self._bar.update(1):  # true when the bar is drawn again, some ten times a second
+            self._bar.set_postfix(_shown(logs), refresh=False)
+
+    def on_epoch_end(self, trainer: Trainer, epoch: int, logs: dict[str, float]) -> None:
+        self._bar.set_postfix(_shown(logs), refresh=True)
+        self._close()
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_bar": None, "_file": None}
+
+
+def _shown(logs: dict[str, float]) -> dict[str, str]:
+    return {name: f"{value:.4f}" for name, value in logs.items() if name not in ("lr", "seconds")}

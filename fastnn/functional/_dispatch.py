@@ -1,0 +1,78 @@
+"""How kernels are called: the serial or the parallel build, on how many threads, and where parallel is not safe.
+
+The estimated time of the work, which follows from shapes alone, picks the build; both give the same bits. A parallel launch
+costs 3 to 4 µs here (OpenMP, 2 threads), and helps from some 25 µs of work on.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from typing import Any
+
+import numba
+
+from .._check import integer
+
+__all__ = ["get_num_threads", "run", "set_num_threads", "threading_layer"]
+
+PARALLEL_FROM_NS = 25_000
+
+_lock = threading.Lock()
+_layer: str | None = None
+_forked = False
+
+
+def run(kernel: Any, nanoseconds: float, *args: Any) -> None:
+    """Call a kernel; `nanoseconds` is what it would take on one core, roughly."""
+    if nanoseconds < PARALLEL_FROM_NS or _forked:
+        kernel.serial(*args)
+    elif _layer is None or _layer == "workqueue":  # workqueue aborts the process when two threads launch at once
+        with _lock:
+            kernel.parallel(*args)
+            _note_layer()
+    else:
+        kernel.parallel(*args)
+
+
+def set_num_threads(n: int) -> None:
+    """Use n threads for large work started from this Python thread. Results do not depend on it, to the last bit.
+
+    Raises ValueError unless 1 <= n <= the number of cores (or NUMBA_NUM_THREADS).
+    """
+    numba.set_num_threads(integer("n", n, low=1, high=numba.config.NUMBA_NUM_THREADS))
+
+
+def get_num_threads() -> int:
+    """The number of threads that large work started from this Python thread uses."""
+    return int(numba.get_num_threads())
+
+
+def threading_layer() -> str | None:
+    """Numba's threading layer, 'omp', 'tbb' or 'workqueue'; None before the first parallel launch."""
+    return _layer
+
+
+def _note_layer() -> None:
+    global _layer
+    if _layer is None:
+        _layer = str(numba.threading_layer())
+        if _layer == "workqueue":
+            warnings.warn(
+                "fastnn runs on Numba's workqueue threading layer, whose launches cost about 100 µs: install OpenMP "
+                "(libgomp, e.g. `apt install libgomp1`) or `pip install tbb` for layers that take 2 µs",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+
+
+def _after_fork_in_child() -> None:
+    """OpenMP's threads do not survive a fork, and a launch without them kills the process: the child stays serial."""
+    global _forked, _lock
+    _lock = threading.Lock()
+    _forked = _layer == "omp"
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,143 @@
+"""Losses on arrays, with a mean, a sum or one value each."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastnn_kernels.cpu import losses as kernels
+
+from .._check import Array, choice, floats, labels, number, output, same_shape
+from ._dispatch import run
+
+__all__ = ["cross_entropy", "cross_entropy_backward", "mse_loss", "mse_loss_backward"]
+
+_REDUCTIONS = ("mean", "sum", "none")
+_CROSS_ENTROPY_NS = 7.0
+_SQUARED_ERROR_NS = 0.1
+
+
+def cross_entropy(logits: ArrayLike, targets: ArrayLike, label_smoothing: float = 0.0, reduction: str = "mean") -> float | Array:
+    """Softmax cross-entropy from logits.
+
+    logits: (m, k). targets: (m,) integers in [0, k), or (m, k) probabilities (one-hot rows, say). label_smoothing: in
+    [0, 1). reduction: 'mean' or 'sum' over rows gives a float, 'none' an array (m,). Raises ValueError or TypeError.
+
+    >>> cross_entropy(np.zeros((1, 4)), [2])
+    1.3862943611198906
+
+    Source: Goodfellow et al., "Deep Learning" (2016), 6.2.2; label smoothing as in Szegedy et al., CVPR 2016.
+    """
+    losses, _ = cross_entropy_with_log_sums(logits, targets, label_smoothing)
+    return _reduce(losses, reduction)
+
+
+def cross_entropy_with_log_sums(logits: ArrayLike, targets: ArrayLike, label_smoothing: float = 0.0) -> tuple[Array, Array]:
+    """The loss of each row, and its log Σ eᶻ, which `cross_entropy_backward` takes to save a pass."""
+    logits, targets, smoothing = _arguments(logits, targets, label_smoothing)
+    scratch, losses, log_sums = np.empty_like(logits), *np.empty((2, logits.shape[0]), logits.dtype)
+    kernel = kernels.cross_entropy_forward if targets.ndim == 1 else kernels.soft_cross_entropy_forward
+    run(kernel, logits.size * _CROSS_ENTROPY_NS, logits, targets, smoothing, scratch, log_sums, losses)
+    return losses, log_sums
+
+
+def cross_entropy_backward(
+    logits: ArrayLike,
+    targets: ArrayLike,
+    label_smoothing: float = 0.0,
+    reduction: str = "mean",
+    *,
+    dloss: ArrayLike = 1.0,
+    log_sums: Array | None = None,
+    out: Array | None = None,
+) -> Array:
+    """dloss times the gradient of `cross_entropy` with respect to the logits, (m, k).
+
+    dloss: a number, or (m,) with reduction 'none'. log_sums: from `cross_entropy_with_log_sums`, else computed. out: (m, k).
+    """
+    if log_sums is None:
+        _, log_sums = cross_entropy_with_log_sums(logits, targets, label_smoothing)
+    logits, targets, smoothing = _arguments(logits, targets, label_smoothing)
+    weights = _dlosses(dloss, reduction, logits.shape[:1], logits.shape[0], logits.dtype)
+    dlogits = output("out", out, logits.shape, logits.dtype)
+    kernel = kernels.cross_entropy_backward if targets.ndim == 1 else kernels.soft_cross_entropy_backward
+    run(kernel, logits.size * _CROSS_ENTROPY_NS / 3, weights, logits, targets, smoothing, log_sums, dlogits)
+    return dlogits
+
+
+def mse_loss(prediction: ArrayLike, target: ArrayLike, reduction: str = "mean") -> float | Array:
+    """The squared error (prediction - target)².
+
+    prediction, target: one shape. reduction: 'mean' or 'sum' over all elements gives a float, 'none' an array of that shape.
+
+    >>> mse_loss(np.array([1.0, 2.0]), np.array([1.0, 4.0]))
+    2.0
+    """
+    prediction, target = _pair(prediction, target)
+    losses = np.empty_like(prediction)
+    run(
+        kernels.squared_error_forward, losses.size * _SQUARED_ERROR_NS,
+        prediction.reshape(-1), target.reshape(-1), losses.reshape(-1),
+    )  # fmt: skip
+    return _reduce(losses, reduction)
+
+
+def mse_loss_backward(
+    prediction: ArrayLike,
+    target: ArrayLike,
+    reduction: str = "mean",
+    *,
+    dloss: ArrayLike = 1.0,
+    out: Array | None = None,
+) -> Array:
+    """dloss times the gradient of `mse_loss` with respect to the prediction. dloss: a number, or an array with 'none'."""
+    prediction, target = _pair(prediction, target)
+    weights = _dlosses(dloss, reduction, prediction.shape, prediction.size, prediction.dtype)
+    result = output("out", out, prediction.shape, prediction.dtype)
+    run(
+        kernels.squared_error_backward, result.size * _SQUARED_ERROR_NS,
+        weights.reshape(-1), prediction.reshape(-1), target.reshape(-1), result.reshape(-1),
+    )  # fmt: skip
+    return result
+
+
+def _arguments(logits: ArrayLike, targets: ArrayLike, label_smoothing: float) -> tuple[Array, Array, float]:
+    logits = floats("logits", logits, ndim=2)
+    if logits.size == 0:
+        raise ValueError(f"logits: expected at least one row and one class, got shape {logits.shape}")
+    smoothing = number("label_smoothing", label_smoothing, low=0.0, high=1.0, open_high=True)
+    targets = np.asarray(targets)
+    if targets.ndim == 2:
+        targets = floats("targets", targets, dtype=logits.dtype)
+        same_shape("targets", targets, logits.shape, "a probability for each logit")
+        return logits, targets, smoothing
+    return logits, labels("targets", targets, *logits.shape), smoothing
+
+
+def _pair(prediction: ArrayLike, target: ArrayLike) -> tuple[Array, Array]:
+    prediction = floats("prediction", prediction)
+    target = floats("target", target, dtype=prediction.dtype)
+    same_shape("target", target, prediction.shape, "that of prediction")
+    if prediction.size == 0:
+        raise ValueError(f"prediction: expected at least one element, got shape {prediction.shape}")
+    return prediction, target
+
+
+def _reduce(losses: Array, reduction: str) -> float | Array:
+    choice("reduction", reduction, _REDUCTIONS)
+    if reduction == "none":
+        return losses
+    total = float(losses.sum(dtype=np.float64))
+    return total / losses.size if reduction == "mean" else total
+
+
+def _dlosses(dloss: ArrayLike, reduction: str, shape: tuple[int, ...], count: int, dtype: np.dtype) -> Array:
+    """The weight of each value of the unreduced loss."""
+    choice("reduction", reduction, _REDUCTIONS)
+    weights = floats("dloss", dloss, dtype=dtype)
+    if reduction == "none" and weights.ndim:
+        same_shape("dloss", weights, shape, "a weight for each loss")
+        return weights
+    if weights.ndim:
+        raise ValueError(f"dloss: expected a number with reduction {reduction!r}, got shape {weights.shape}")
+    return np.full(shape, weights / count if reduction == "mean" else weights, dtype)

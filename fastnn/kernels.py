@@ -1,0 +1,77 @@
+"""The kernels themselves, for use one by one: compiled loops that check nothing and write into arrays that you allocate.
+
+    from fastnn import kernels
+    kernels.activation_forward(x, kernels.RELU, 0.0, y)            # one thread
+    kernels.activation_forward.parallel(x, kernels.RELU, 0.0, y)   # several, the same bits
+
+Each docstring gives the equation and the arrays' shapes; CONTRIBUTING.md has the contract. For checked arguments and
+allocated results use `fastnn.functional`.
+"""
+
+from fastnn_kernels.cpu._rows import row_chunks
+from fastnn_kernels.cpu.activations import (
+    IDENTITY,
+    LEAKY_RELU,
+    RELU,
+    SELU,
+    SIGMOID,
+    TANH,
+    activation_backward,
+    activation_forward,
+)
+from fastnn_kernels.cpu.batchnorm import batchnorm_backward, batchnorm_forward, batchnorm_inference
+from fastnn_kernels.cpu.dropout import dropout_backward, dropout_forward
+from fastnn_kernels.cpu.gather import gather_rows
+from fastnn_kernels.cpu.linear import (
+    linear_backward_bias,
+    linear_backward_input,
+    linear_backward_weight,
+    linear_forward,
+)
+from fastnn_kernels.cpu.losses import (
+    cross_entropy_backward,
+    cross_entropy_forward,
+    soft_cross_entropy_backward,
+    soft_cross_entropy_forward,
+    squared_error_backward,
+    squared_error_forward,
+)
+from fastnn_kernels.cpu.optimizers import adam_update, rmsprop_update, sgd_update
+from fastnn_kernels.cpu.random import random_bits
+from fastnn_kernels.cpu.reductions import LANES, penalty_update, squared_norm, sum_chunks
+
+__all__ = [
+    "IDENTITY",
+    "LANES",
+    "LEAKY_RELU",
+    "RELU",
+    "SELU",
+    "SIGMOID",
+    "TANH",
+    "activation_backward",
+    "activation_forward",
+    "adam_update",
+    "batchnorm_backward",
+    "batchnorm_forward",
+    "batchnorm_inference",
+    "cross_entropy_backward",
+    "cross_entropy_forward",
+    "dropout_backward",
+    "dropout_forward",
+    "gather_rows",
+    "linear_backward_bias",
+    "linear_backward_input",
+    "linear_backward_weight",
+    "linear_forward",
+    "penalty_update",
+    "random_bits",
+    "rmsprop_update",
+    "row_chunks",
+    "sgd_update",
+    "soft_cross_entropy_backward",
+    "soft_cross_entropy_forward",
+    "squared_error_backward",
+    "squared_error_forward",
+    "squared_norm",
+    "sum_chunks",
+]

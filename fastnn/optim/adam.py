@@ -1,0 +1,66 @@
+"""Adam."""
+
+from __future__ import annotations
+
+from .. import functional as F
+from .._check import Array, boolean, number
+from .base import Optimizer
+
+__all__ = ["Adam"]
+
+
+class Adam(Optimizer):
+    """Adam: m = β₁ m + (1 - β₁) g; s = β₂ s + (1 - β₂) g²; w -= lr · m̂ / (√ŝ + eps).
+
+    m̂ = m / (1 - β₁ᵗ), ŝ = s / (1 - β₂ᵗ), or m and s themselves with bias_correction=False. amsgrad: the largest s so far takes
+    the place of s. eps_inside_sqrt: √(ŝ + eps). weight_decay: g += weight_decay · w. Defaults and semantics are
+    torch.optim.Adam's. Sources: Kingma and Ba, ICLR 2015; Reddi et al., ICLR 2018 (amsgrad).
+    """
+
+    def __init__(
+        self,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        amsgrad: bool = False,
+        *,
+        bias_correction: bool = True,
+        eps_inside_sqrt: bool = False,
+    ) -> None:
+        super().__init__(lr, weight_decay)
+        self.betas = betas
+        self.eps = eps
+        self.amsgrad = boolean("amsgrad", amsgrad)
+        self.bias_correction = boolean("bias_correction", bias_correction)
+        self.eps_inside_sqrt = boolean("eps_inside_sqrt", eps_inside_sqrt)
+        self._check_settings()
+
+    def _state_names(self) -> tuple[str, ...]:
+        return ("first_moment", "second_moment", *(("largest_moment",) if self.amsgrad else ()))
+
+    def _check_settings(self) -> None:
+        super()._check_settings()
+        if not isinstance(self.betas, (tuple, list)) or len(self.betas) != 2:
+            raise TypeError(f"betas: expected two numbers, got {self.betas!r}")
+        for i, beta in enumerate(self.betas):
+            number(f"betas[{i}]", beta, low=0.0, high=1.0, open_high=True)
+        number("eps", self.eps, low=0.0, open_low=True)
+
+    def _update(self, w: Array, g: Array, state: dict[str, Array], scale: float) -> None:
+        F.adam_update(
+            w,
+            g,
+            state["first_moment"],
+            state["second_moment"],
+            self.steps + 1,
+            self.lr,
+            betas=self.betas,
+            eps=self.eps,
+            largest_moment=state.get("largest_moment"),
+            amsgrad=self.amsgrad,
+            bias_correction=self.bias_correction,
+            eps_inside_sqrt=self.eps_inside_sqrt,
+            weight_decay=self.weight_decay,
+            gradient_scale=scale,
+        )

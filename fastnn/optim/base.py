@@ -1,0 +1,151 @@
+"""What every optimiser is: settings, arrays that it is bound to, and state for each of them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from .. import functional as F
+from .._check import Array, number, quote
+
+__all__ = ["Optimizer", "clip_grad_norm_"]
+
+
+class Optimizer:
+    """Base of the optimisers. A subclass names its state and updates one array.
+
+    `bind(model)` takes any object with `flat_parameters` and `flat_gradients`, or with `parameters` and `gradients` (dicts
+    of arrays), e.g. a `Sequential` or a `Layer`; `bind(parameters, gradients)` takes two sequences of arrays of any origin.
+    `step()` then updates the parameters in place from the gradients. The settings are plain attributes, which may be changed
+    between steps.
+    """
+
+    def __init__(self, lr: float, weight_decay: float) -> None:
+        self.lr = number("lr", lr, low=0.0)
+        self.weight_decay = number("weight_decay", weight_decay, low=0.0)
+        self.steps = 0
+        self._model: Any = None
+        self._arrays: tuple[list[Array], list[Array]] = ([], [])
+        self._state: list[dict[str, Array]] = []
+
+    def bind(self, parameters: Any, gradients: Sequence[Array] | None = None) -> Self:
+        """Set what to update, with fresh state; returns the optimiser. Errors leave an earlier binding as it is."""
+        if gradients is None:
+            model, arrays = parameters, _arrays_of(parameters)
+        else:
+            model, arrays = None, (list(parameters), list(gradients))
+            _check_arrays(*arrays)
+        self._model, self._arrays = model, ([], []) if model is not None else arrays
+        self.steps = 0
+        self._state = [{name: np.zeros(w.size, w.dtype) for name in self._state_names()} for w in arrays[0]]
+        return self
+
+    @property
+    def bound(self) -> bool:
+        """Whether `bind` has been called."""
+        return bool(self._state)
+
+    def bound_to(self, model: Any) -> bool:
+        """Whether `bind` has been called with this very model."""
+        return self._model is model
+
+    def state_arrays(self) -> list[Array]:
+        """The live state arrays, in a fixed order."""
+        return [array for arrays in self._state for array in arrays.values()]
+
+    def step(self, gradient_scale: float = 1.0) -> None:
+        """Update all parameters once. gradient_scale multiplies the gradients on the way, e.g. for clipping."""
+        if not self.bound:
+            raise ValueError(f"step: expected bind(model) before it, got an unbound {type(self).__name__}")
+        scale = number("gradient_scale", gradient_scale)
+        self._check_settings()
+        for (w, g), state in zip(self._pairs(), self._state, strict=True):
+            self._update(w.reshape(-1), g.reshape(-1), state, scale)
+        self.steps += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """Copies of the settings, the number of steps and the state arrays."""
+        state = [{name: array.copy() for name, array in arrays.items()} for arrays in self._state]
+        return {"settings": self.settings, "steps": self.steps, "state": state}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take settings, steps and state over from the same rule bound to arrays of the same sizes; else ValueError."""
+        own = [{name: array.size for name, array in arrays.items()} for arrays in self._state]
+        given = [{name: np.size(array) for name, array in arrays.items()} for arrays in state["state"]]
+        if own != given or state["settings"].keys() != self.settings.keys():
+            raise ValueError(f"state: expected settings {list(self.settings)} and arrays {own}, got {given}")
+        for name, value in state["settings"].items():
+            setattr(self, name, value)
+        self.steps = int(state["steps"])
+        for arrays, values in zip(self._state, state["state"], strict=True):
+            for name, array in arrays.items():
+                array[...] = values[name]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The arguments of the constructor, as they are now."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.settings.items())})"
+
+    def _pairs(self) -> Iterator[tuple[Array, Array]]:
+        # a model's arrays are looked up each time: unpickling and copying give it new ones
+        arrays = self._arrays if self._model is None else _arrays_of(self._model)
+        return zip(*arrays, strict=True)
+
+    def _state_names(self) -> tuple[str, ...]:
+        raise NotImplementedError
+
+    def _check_settings(self) -> None:
+        """Refuse settings that were changed to something impossible since the constructor checked them."""
+        number("lr", self.lr, low=0.0)
+        number("weight_decay", self.weight_decay, low=0.0)
+
+    def _update(self, w: Array, g: Array, state: dict[str, Array], scale: float) -> None:
+        raise NotImplementedError
+
+
+def clip_grad_norm_(model: Any, max_norm: float) -> float:
+    """Scale a model's gradients in place so that their global norm is at most max_norm; returns the norm before.
+
+    The factor is min(1, max_norm / (norm + 1e-6)), as in torch. Source: Pascanu et al., ICML 2013.
+    """
+    max_norm = number("max_norm", max_norm, low=0.0, open_low=True)
+    gradients = _arrays_of(model)[1]
+    norm = float(np.sqrt(sum(F.squared_norm(g) for g in gradients)))
+    factor = min(1.0, max_norm / (norm + 1e-6))
+    if factor < 1.0:
+        for g in gradients:
+            g *= g.dtype.type(factor)
+    return norm
+
+
+def _arrays_of(model: Any) -> tuple[list[Array], list[Array]]:
+    flat = getattr(model, "flat_parameters", None)
+    if flat is not None:
+        return [flat], [model.flat_gradients]
+    parameters, gradients = getattr(model, "parameters", None), getattr(model, "gradients", None)
+    if not isinstance(parameters, dict) or not isinstance(gradients, dict):
+        raise TypeError(f"model: expected a model or layer with parameters and gradients, got {quote(model)}")
+    return list(parameters.values()), list(gradients.values())
+
+
+def _check_arrays(parameters: list[Array], gradients: list[Array]) -> None:
+    if not parameters or len(parameters) != len(gradients):
+        raise ValueError(
+            f"gradients: expected one for each of at least one parameter, got {len(gradients)} for {len(parameters)}"
+        )
+    for i, (w, g) in enumerate(zip(parameters, gradients, strict=True)):
+        for name, array in ((f"parameters[{i}]", w), (f"gradients[{i}]", g)):
+            if not isinstance(array, np.ndarray) or array.dtype not in (np.float32, np.float64):
+                raise TypeError(f"{name}: expected a float32 or float64 array, got {quote(array)}")
+            if not array.flags.c_contiguous:
+                raise ValueError(f"{name}: expected a C-contiguous array, got strides {array.strides}")
+        if not w.flags.writeable:
+            raise ValueError(f"parameters[{i}]: expected a writeable array, got a read-only one")
+        if w.shape != g.shape or w.dtype != g.dtype:
+            raise ValueError(f"gradients[{i}]: expected shape {w.shape} and dtype {w.dtype}, got {quote(g)}")

@@ -1,0 +1,61 @@
+"""Gradient descent."""
+
+from __future__ import annotations
+
+from .. import functional as F
+from .._check import Array, boolean, number
+from .base import Optimizer
+
+__all__ = ["SGD"]
+
+
+class SGD(Optimizer):
+    """Gradient descent: g += weight_decay · w; v = momentum · v + (1 - dampening) · g; w -= lr · v.
+
+    At the first step v = g. nesterov: w -= lr · (g + momentum · v), which needs momentum and no dampening. Defaults and
+    semantics are torch.optim.SGD's; the form v = momentum · v - lr · g, w += v of some courses takes the same path while lr is
+    constant. Source: Sutskever et al., ICML 2013.
+
+    >>> w, g = np.array([1.0]), np.array([0.5])
+    >>> SGD(lr=0.1).bind([w], [g]).step()
+    ... w
+    array([0.95])
+    """
+
+    def __init__(
+        self,
+        lr: float = 1e-3,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+    ) -> None:
+        super().__init__(lr, weight_decay)
+        self.momentum = momentum
+        self.dampening = dampening
+        self.nesterov = boolean("nesterov", nesterov)
+        self._check_settings()
+
+    def _state_names(self) -> tuple[str, ...]:
+        return ("velocity",) if self.momentum else ()
+
+    def _check_settings(self) -> None:
+        super()._check_settings()
+        number("momentum", self.momentum, low=0.0)
+        number("dampening", self.dampening)
+        if self.nesterov and (self.momentum == 0.0 or self.dampening != 0.0):
+            raise ValueError(f"nesterov: expected momentum > 0 and dampening 0 with it, got {self.momentum} and {self.dampening}")
+
+    def _update(self, w: Array, g: Array, state: dict[str, Array], scale: float) -> None:
+        F.sgd_update(
+            w,
+            g,
+            self.lr,
+            velocity=state.get("velocity"),
+            momentum=self.momentum,
+            dampening=self.dampening,
+            nesterov=self.nesterov,
+            weight_decay=self.weight_decay,
+            gradient_scale=scale,
+            first_step=self.steps == 0,
+        )

@@ -1,0 +1,229 @@
+"""A stack of layers whose arrays live in three flat buffers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from . import functional as F
+from ._check import Array, integer, number, quote
+from .layers import Dropout, Layer
+from .random import INIT, Stream, make_seed
+
+__all__ = ["Sequential"]
+
+_ALIGNMENT = 64  # bytes: a cache line, and a register of AVX-512
+
+
+class Sequential(Layer):
+    """Layers one after another.
+
+    Sequential(*layers, seed=None, dtype=float32, input_scale=1.0)
+
+    seed: fixes initial weights and dropout masks; None takes a random one. dtype: of all arrays, float32 or float64.
+    input_scale: a factor on every input, e.g. 1/255 for uint8 images, applied while a batch is converted to dtype.
+
+    All parameters live in `flat_parameters`, all gradients in `flat_gradients`, all running statistics in `flat_buffers`, and
+    a layer's arrays are views of them, also after pickling, copying and load_state_dict. Parameters that weight penalties act
+    on come first, up to `regularized_size`. Each array starts at a multiple of 64 bytes, with zeros between.
+
+    >>> model = Sequential(Linear(4, 8), ReLU(), Linear(8, 3), seed=0)
+    >>> model(np.ones((5, 4))).shape
+    (5, 3)
+    """
+
+    def __init__(
+        self,
+        *layers: Layer,
+        seed: int | None = None,
+        dtype: DTypeLike = np.float32,
+        input_scale: float = 1.0,
+    ) -> None:
+        super().__init__(dtype=dtype)
+        if not layers:
+            raise ValueError("layers: expected at least one layer, got none")
+        for position, layer in enumerate(layers):
+            if not isinstance(layer, Layer):
+                raise TypeError(f"layers[{position}]: expected a Layer, got {quote(layer)}")
+        seen = [id(inner) for layer in layers for inner in layer.walk()]
+        if len(set(seen)) < len(seen):
+            raise ValueError("layers: expected each layer once, got one several times")
+        self.layers = list(layers)
+        self.seed = make_seed(seed)
+        self.input_scale = number("input_scale", input_scale)
+        self.in_features, self.out_features = self._chain()
+        self._draw()
+        self._bind()
+        self.train()
+
+    # use
+
+    def forward(self, x: ArrayLike) -> Array:
+        """The network's output for a batch x (m, in_features) of any real dtype; keeps what backward needs."""
+        y = self._batch(x)
+        for layer in self.layers:
+            y = layer.forward(y)
+        return y
+
+    def backward(self, dy: ArrayLike) -> Array:
+        """The gradient with respect to x, from that of the last output; overwrites all `gradients`."""
+        gradient = np.asarray(dy)
+        for layer in reversed(self.layers):
+            gradient = layer.backward(gradient)
+        return gradient if self.input_scale == 1.0 else gradient * self.dtype.type(self.input_scale)
+
+    def __call__(self, x: ArrayLike) -> Array:
+        return self.forward(x)
+
+    def predict(self, x: ArrayLike, batch_size: int = 4096) -> Array:
+        """The network's outputs in eval mode, batch by batch. x: (rows, in_features), a memmap too. Returns (rows, k)."""
+        x = self.check_input("x", x)
+        batch_size = integer("batch_size", batch_size, low=1)
+        modes = [(layer, layer.training) for layer in self.walk()]
+        self.eval()
+        try:
+            parts = [self.forward(x[first : first + batch_size]) for first in range(0, len(x), batch_size)]
+        finally:
+            for layer, mode in modes:
+                layer.training = mode
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def check_input(self, name: str, x: ArrayLike) -> Array:
+        """x as a 2-D array of real numbers with rows and the right number of features, not converted; else an error."""
+        array = np.asarray(x)
+        if array.dtype.kind not in "biuf":
+            raise TypeError(f"{name}: expected an array of real numbers, got dtype {array.dtype}")
+        if array.ndim != 2 or (self.in_features is not None and array.shape[1] != self.in_features):
+            features = "features" if self.in_features is None else str(self.in_features)
+            raise ValueError(f"{name}: expected shape (rows, {features}), got {array.shape}")
+        if array.size == 0:
+            raise ValueError(f"{name}: expected at least one row, got shape {array.shape}")
+        return array
+
+    # what it is made of
+
+    def children(self) -> Iterator[tuple[str, Layer]]:
+        return ((str(i), layer) for i, layer in enumerate(self.layers))
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __getitem__(self, index: int) -> Layer:
+        return self.layers[index]
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers)
+
+    @property
+    def parameter_count(self) -> int:
+        """How many numbers are trained."""
+        return sum(array.size for layer in self.walk() for array in layer.parameters.values())
+
+    def output_features(self, features: int | None) -> int | None:
+        return self._chain(features)[1]
+
+    def summary(self) -> None:
+        """Print a table of the layers, their output sizes and numbers of parameters."""
+        rows = [("", "layer", "output", "parameters")]
+        features: int | None = self.in_features
+        for i, layer in enumerate(self.layers):
+            features = layer.output_features(features)
+            count = sum(array.size for inner in layer.walk() for array in inner.parameters.values())
+            rows.append((str(i), repr(layer), "?" if features is None else str(features), f"{count:,}"))
+        widths = [max(len(row[column]) for row in rows) for column in range(4)]
+        for row in rows:
+            print(f"{row[0]:>{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]:>{widths[2]}}  {row[3]:>{widths[3]}}")
+        print(f"{self.parameter_count:,} parameters, {self.flat_parameters.nbytes:,} bytes of {self.dtype}")
+
+    def __repr__(self) -> str:
+        parts = [repr(layer) for layer in self.layers]
+        parts.append(f"seed={self.seed}")
+        if self.dtype != np.float32:
+            parts.append(f"dtype={self.dtype.name!r}")
+        if self.input_scale != 1.0:
+            parts.append(f"input_scale={self.input_scale!r}")
+        return f"Sequential({', '.join(parts)})"
+
+    # the flat buffers
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the buffers: the layers carry copies of their arrays, which `__setstate__` binds anew."""
+        return {name: value for name, value in super().__getstate__().items() if not name.startswith("flat_")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._bind()
+
+    def _batch(self, x: ArrayLike) -> Array:
+        """The rows as the first layer takes them: checked, converted and scaled."""
+        x = self.check_input("x", x)
+        if x.dtype == self.dtype and self.input_scale == 1.0:
+            return np.ascontiguousarray(x)
+        return F.gather(np.ascontiguousarray(x), np.arange(len(x)), self.input_scale, self.dtype)
+
+    def _chain(self, features: int | None = None) -> tuple[int | None, int | None]:
+        """Features in and out, each layer's input matched with the output before it."""
+        first: int | None = features
+        for position, layer in enumerate(self.layers):
+            if first is None and position == 0:
+                first = getattr(layer, "in_features", None) or getattr(layer, "num_features", None)
+                features = first
+            try:
+                features = layer.output_features(features)
+            except ValueError as error:
+                raise ValueError(f"layers[{position}]: {error}") from None
+        return first, features
+
+    def _draw(self) -> None:
+        """Give each layer its random stream, and draw the parameters that nobody has touched yet."""
+        inner = [layer for layer in self.walk() if layer is not self]
+        for index, layer in enumerate(inner):
+            if isinstance(layer, Dropout):
+                layer.bind_random(self.seed, index)
+            if layer._pending:
+                following = inner[index + 1] if index + 1 < len(inner) else None
+                layer.reset_parameters(Stream(self.seed, INIT, index), following)
+
+    def _bind(self) -> None:
+        """Move all arrays into new flat buffers and put views of them in their place."""
+        layers = list(self.walk())
+        for layer in layers:
+            layer.dtype = self.dtype
+            if layer is not self and isinstance(layer, Sequential):
+                layer.__dict__.update(flat_parameters=None, flat_gradients=None, flat_buffers=None)
+        slots = [(layer, name) for layer in layers for name in layer._parameters]
+        slots.sort(key=lambda slot: slot[1] not in slot[0].regularized)  # stable: the regularised come first
+        penalised = sum(self._room(layer._parameters[name]) for layer, name in slots if name in layer.regularized)
+        states = [(layer, name) for layer in layers for name in layer.buffers]
+        parameters = self._allocate([layer._parameters[name] for layer, name in slots])
+        gradients = self._allocate([layer._gradients[name] for layer, name in slots])
+        buffers = self._allocate([layer.buffers[name] for layer, name in states])
+        for (layer, name), parameter, gradient in zip(slots, parameters[1], gradients[1], strict=True):
+            layer._parameters[name], layer._gradients[name] = parameter, gradient
+        for (layer, name), buffer in zip(states, buffers[1], strict=True):
+            layer.buffers[name] = buffer
+        self.flat_parameters, self.flat_gradients, self.flat_buffers = parameters[0], gradients[0], buffers[0]
+        self.regularized_size = penalised
+
+    def _room(self, array: Array) -> int:
+        """Elements that an array takes in a buffer, padding included."""
+        step = _ALIGNMENT // self.dtype.itemsize
+        return -(-array.size // step) * step
+
+    def _allocate(self, arrays: list[Array]) -> tuple[Array, list[Array]]:
+        """An aligned buffer with copies of the arrays, and the views that stand for them."""
+        size = sum(self._room(array) for array in arrays)
+        step = _ALIGNMENT // self.dtype.itemsize
+        raw = np.zeros(size + step, self.dtype)
+        skip = -raw.ctypes.data % _ALIGNMENT // self.dtype.itemsize
+        flat = raw[skip : skip + size]
+        views, offset = [], 0
+        for array in arrays:
+            view = flat[offset : offset + array.size].reshape(array.shape)
+            view[...] = array
+            views.append(view)
+            offset += self._room(array)
+        return flat, views

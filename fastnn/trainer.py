@@ -1,0 +1,388 @@
+"""The training loop: batches, steps, validation, callbacks."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import sys
+import time
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from . import functional as F
+from ._check import Array, boolean, integer, number, quote
+from .callbacks import Callback, ProgressBar
+from .history import History
+from .optim import Optimizer
+from .random import SHUFFLE, Stream
+from .regularizers import ElasticNet
+from .sequential import Sequential
+
+__all__ = ["NonFiniteLossError", "Trainer"]
+
+
+class NonFiniteLossError(ArithmeticError):
+    """The loss or the gradient became NaN or infinite. `epoch` and `step`, from 1, say where."""
+
+    def __init__(self, what: str, epoch: int, step: int) -> None:
+        super().__init__(
+            f"{what} in epoch {epoch}, step {step}; the model has the weights of the last whole epoch with a finite loss "
+            "again. A smaller learning rate or clip_norm may help"
+        )
+        self.what, self.epoch, self.step = what, epoch, step
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.what, self.epoch, self.step)
+
+
+class Trainer:
+    """Trains a model with a loss and an optimiser.
+
+    model: a Sequential. loss: CrossEntropyLoss(), MSELoss() or an object with forward and backward (see `fastnn.losses`),
+    with the mean or the sum over a batch. optimizer: SGD, RMSprop, Adam; the trainer binds it. regularizer: L1, L2 or
+    ElasticNet on the weights. clip_norm: the largest global norm of the gradient.
+
+    Runs are reproducible: with one seed of the model, on any number of threads, the same bits.
+
+    >>> model = Sequential(Linear(2, 8), Tanh(), Linear(8, 2), seed=0)
+    >>> trainer = Trainer(model, loss=CrossEntropyLoss(), optimizer=Adam(lr=0.05))
+    >>> x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
+    >>> history = trainer.fit(x, np.array([0, 1, 1, 0]), epochs=100, batch_size=4)
+    >>> trainer.evaluate(x, np.array([0, 1, 1, 0]))["accuracy"]
+    1.0
+    """
+
+    def __init__(
+        self,
+        model: Sequential,
+        loss: Any,
+        optimizer: Optimizer,
+        *,
+        regularizer: ElasticNet | None = None,
+        clip_norm: float | None = None,
+    ) -> None:
+        if not isinstance(model, Sequential):
+            raise TypeError(f"model: expected a Sequential, got {quote(model)}")
+        if not callable(getattr(loss, "forward", None)) or not callable(getattr(loss, "backward", None)):
+            raise TypeError(f"loss: expected an object with forward and backward, got {quote(loss)}")
+        if getattr(loss, "reduction", "mean") == "none":
+            raise ValueError("loss: expected reduction 'mean' or 'sum' for training, got 'none'")
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"optimizer: expected an optimiser such as Adam(), got {quote(optimizer)}")
+        if regularizer is not None and not isinstance(regularizer, ElasticNet):
+            raise TypeError(f"regularizer: expected L1, L2 or ElasticNet, got {quote(regularizer)}")
+        if optimizer.bound and not optimizer.bound_to(model):
+            raise ValueError("optimizer: expected one that is not bound to another model's arrays")
+        self.clip_norm = None if clip_norm is None else number("clip_norm", clip_norm, low=0.0, open_low=True)
+        self.model, self.loss, self.regularizer = model, loss, regularizer
+        self.optimizer = optimizer if optimizer.bound else optimizer.bind(model)
+        self.history = History()
+        self.epochs_done = 0
+        self._stopping = False
+
+    def fit(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        epochs: int = 1,
+        batch_size: int = 32,
+        *,
+        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        callbacks: Sequence[Callback] = (),
+        shuffle: bool = True,
+        drop_last: bool = False,
+        check_finite: bool = True,
+        progress: bool | None = None,
+    ) -> History:
+        """Train for some epochs; returns their curves. Calling it again goes on where it stopped.
+
+        x: (rows, features) of any real dtype; it is converted batch by batch. A numpy.memmap is never read whole. y: (rows,)
+        labels, (rows, k) probabilities, or what the loss takes. validation_data: (x, y), evaluated after each epoch.
+        shuffle: a new order each epoch, from the model's seed. drop_last: leave out a last batch that is not full; one of a
+        single row is left out anyway, with a warning, if the model normalises by batch. check_finite: refuse NaN and
+        infinity in the data (a memmap's rows are looked at as they are read). progress: a bar (True needs tqdm); None shows
+        it on a terminal where tqdm is installed.
+
+        Raises ValueError or TypeError for bad arguments, before anything has changed, and NonFiniteLossError when the loss
+        stops being finite; the weights of the last whole epoch with a finite loss are then back.
+        """
+        epochs = integer("epochs", epochs, low=1)
+        batch_size = integer("batch_size", batch_size, low=1)
+        shuffle, drop_last = boolean("shuffle", shuffle), boolean("drop_last", drop_last)
+        data = _Data(self, "", x, y, boolean("check_finite", check_finite))
+        validation = None
+        if validation_data is not None:
+            if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
+                raise TypeError(f"validation_data: expected a pair (x, y), got {quote(validation_data)}")
+            validation = _Data(self, "validation ", *validation_data, check_finite)
+        sizes = self._batch_sizes(data.rows, batch_size, drop_last)
+        hooks = _Hooks(self, callbacks, progress)
+        self.history = History()
+        self._stopping = False
+        keeper = _Keeper(self.model, self.optimizer)
+        try:
+            hooks.fit_begin(epochs, len(sizes))
+            for epoch in range(epochs):
+                started = time.perf_counter()
+                hooks.epoch_begin(epoch)
+                logs = self._run_epoch(epoch, data, sizes, shuffle, hooks)
+                if not np.isfinite(self.model.flat_parameters).all():
+                    raise NonFiniteLossError("the weights became NaN or infinite", epoch + 1, len(sizes))
+                self.epochs_done += 1
+                keeper.keep()
+                if validation is not None:
+                    logs |= {f"val_{name}": value for name, value in self._evaluate(validation, batch_size).items()}
+                logs |= {"lr": self.optimizer.lr, "seconds": time.perf_counter() - started}
+                self.history.append(logs)
+                hooks.epoch_end(epoch, logs)
+                if self._stopping:
+                    break
+        except (NonFiniteLossError, _BadRowError):
+            keeper.restore()
+            raise
+        finally:
+            hooks.fit_end()
+        return self.history
+
+    def stop(self) -> None:
+        """End training after the current epoch; for callbacks."""
+        self._stopping = True
+
+    def evaluate(self, x: ArrayLike, y: ArrayLike, batch_size: int = 1024) -> dict[str, float]:
+        """The loss (without penalty) and scores in eval mode: {'loss': ..., 'accuracy': ...}. Arguments as in `fit`."""
+        return self._evaluate(_Data(self, "", x, y, True), integer("batch_size", batch_size, low=1))
+
+    def predict(self, x: ArrayLike, batch_size: int = 4096) -> Array:
+        """The network's outputs in eval mode, (rows, k)."""
+        return self.model.predict(x, batch_size)
+
+    def predict_proba(self, x: ArrayLike, batch_size: int = 4096) -> Array:
+        """Probabilities (rows, k): the outputs through the loss's link, softmax for CrossEntropyLoss."""
+        result: Array = self._link("probabilities")(self.predict(x, batch_size))
+        return result
+
+    def predict_labels(self, x: ArrayLike, batch_size: int = 4096) -> Array:
+        """The label of each row, (rows,) int64."""
+        result: Array = self._link("labels")(self.predict(x, batch_size))
+        return result
+
+    def _link(self, name: str) -> Any:
+        link = getattr(self.loss, name, None)
+        if link is None:
+            raise ValueError(f"loss: expected one with {name}, such as CrossEntropyLoss, got {self.loss!r}")
+        return link
+
+    def _batch_sizes(self, rows: int, batch_size: int, drop_last: bool) -> list[int]:
+        """Rows of each batch of an epoch."""
+        least = max(layer.min_training_rows for layer in self.model.walk())
+        if min(rows, batch_size) < least:
+            name, value = ("batch_size", batch_size) if batch_size < least else ("x", rows)
+            raise ValueError(f"{name}: expected at least {least} rows for a model that normalises by batch, got {value}")
+        sizes = [batch_size] * (rows // batch_size)
+        rest = rows % batch_size
+        if rest and not (drop_last and sizes):
+            if rest >= least:
+                sizes.append(rest)
+            else:
+                warnings.warn(
+                    f"the last batch has {rest} row, too few for a model that normalises by batch: it is left out, another "
+                    "row each epoch if shuffled",
+                    UserWarning,
+                    stacklevel=3,
+                )
+        return sizes
+
+    def _run_epoch(self, epoch: int, data: _Data, sizes: list[int], shuffle: bool, hooks: _Hooks) -> dict[str, float]:
+        self.model.train()
+        order = (
+            Stream(self.model.seed, SHUFFLE, step=self.epochs_done).permutation(data.rows) if shuffle else np.arange(data.rows)
+        )
+        totals = _Totals()
+        first = 0
+        for step, size in enumerate(sizes):
+            x, y = data.batch(order[first : first + size])
+            first += size
+            loss, penalty, scores = self._step(x, y, epoch, step)
+            totals.add(size, loss, penalty, scores)
+            hooks.batch_end(step, totals)
+        return totals.means(self.regularizer is not None)
+
+    def _step(self, x: Array, y: Array, epoch: int, step: int) -> tuple[float, float, dict[str, float]]:
+        """One update. Returns the mean loss of the batch, the penalty, and the sums of the scores."""
+        prediction = self.model.forward(x)
+        loss = float(self.loss.forward(prediction, y))
+        if not math.isfinite(loss):
+            raise NonFiniteLossError(f"the loss became {loss}", epoch + 1, step + 1)
+        self.model.backward(self.loss.backward())
+        penalty = self.regularizer.add_gradient(self.model, len(x)) if self.regularizer else 0.0
+        scale = 1.0
+        if self.clip_norm is not None:
+            norm = math.sqrt(F.squared_norm(self.model.flat_gradients))
+            if not math.isfinite(norm):
+                raise NonFiniteLossError(f"the gradient's norm became {norm}", epoch + 1, step + 1)
+            scale = min(1.0, self.clip_norm / (norm + 1e-6))
+        self.optimizer.step(scale)
+        return self._row_mean(loss, len(x)), penalty, self._scores(prediction, y)
+
+    def _row_mean(self, loss: float, rows: int) -> float:
+        return loss / rows if getattr(self.loss, "reduction", "mean") == "sum" else loss
+
+    def _scores(self, prediction: Array, y: Array) -> dict[str, float]:
+        return self.loss.scores(prediction, y) if hasattr(self.loss, "scores") else {}
+
+    def _evaluate(self, data: _Data, batch_size: int) -> dict[str, float]:
+        modes = [(layer, layer.training) for layer in self.model.walk()]
+        self.model.eval()
+        totals = _Totals()
+        try:
+            for first in range(0, data.rows, batch_size):
+                index = np.arange(first, min(data.rows, first + batch_size))
+                x, y = data.batch(index)
+                prediction = self.model.forward(x)
+                loss = self._row_mean(float(self.loss.forward(prediction, y)), len(x))
+                totals.add(len(x), loss, 0.0, self._scores(prediction, y))
+        finally:
+            for layer, mode in modes:
+                layer.training = mode
+        return totals.means(False)
+
+    def __repr__(self) -> str:
+        parts = [repr(self.model), f"loss={self.loss!r}", f"optimizer={self.optimizer!r}"]
+        if self.regularizer is not None:
+            parts.append(f"regularizer={self.regularizer!r}")
+        if self.clip_norm is not None:
+            parts.append(f"clip_norm={self.clip_norm!r}")
+        return f"Trainer({', '.join(parts)})"
+
+
+class _BadRowError(ValueError):
+    """NaN or infinity found in a memmap while training."""
+
+
+class _Data:
+    """Inputs and targets, checked at the door, read batch by batch."""
+
+    def __init__(self, trainer: Trainer, prefix: str, x: ArrayLike, y: ArrayLike, check_finite: bool) -> None:
+        model, loss = trainer.model, trainer.loss
+        self._model, self._x_name = model, f"{prefix}x"
+        self._check_batches = check_finite and isinstance(x, np.memmap)
+        self._x = model.check_input(self._x_name, x)
+        self.rows = len(self._x)
+        name = f"{prefix}y"
+        if np.ndim(y) == 0 or len(y) != self.rows:  # type: ignore[arg-type]
+            raise ValueError(f"{name}: expected {self.rows} rows, as many as x, got shape {np.shape(y)}")
+        if hasattr(loss, "check_targets") and not isinstance(y, np.memmap):
+            self._y = loss.check_targets(name, y, self.rows, model.out_features)
+        else:
+            self._y = np.asarray(y)
+        if check_finite:
+            if not self._check_batches:
+                _require_finite(self._x_name, self._x)
+            if not isinstance(y, np.memmap):
+                _require_finite(name, self._y)
+
+    def batch(self, index: Array) -> tuple[Array, Array]:
+        x = F.gather(self._x, index, self._model.input_scale, self._model.dtype)
+        if self._check_batches and not np.isfinite(x).all():
+            row = index[int(np.flatnonzero(~np.isfinite(x).all(axis=1))[0])]
+            raise _BadRowError(f"{self._x_name}: expected finite values, got NaN or infinity in row {row}")
+        return x, self._y[index]
+
+
+class _Totals:
+    """Sums over the rows of an epoch."""
+
+    def __init__(self) -> None:
+        self.rows, self.loss, self.penalty = 0, 0.0, 0.0
+        self.scores: dict[str, float] = {}
+
+    def add(self, rows: int, loss: float, penalty: float, scores: dict[str, float]) -> None:
+        self.rows += rows
+        self.loss += loss * rows
+        self.penalty += penalty * rows
+        for name, value in scores.items():
+            self.scores[name] = self.scores.get(name, 0.0) + value
+
+    def means(self, penalised: bool) -> dict[str, float]:
+        result = {"loss": (self.loss + self.penalty) / self.rows}
+        if penalised:
+            result["penalty"] = self.penalty / self.rows
+        return result | {name: value / self.rows for name, value in self.scores.items()}
+
+
+class _Keeper:
+    """Copies of the last good state, in arrays that are allocated once."""
+
+    def __init__(self, model: Sequential, optimizer: Optimizer) -> None:
+        self._model, self._optimizer = model, optimizer
+        self._copies = [np.empty_like(array) for array in self._arrays()]
+        self._steps = 0
+        self.keep()
+
+    def _arrays(self) -> list[Array]:
+        return [self._model.flat_parameters, self._model.flat_buffers, *self._optimizer.state_arrays()]
+
+    def keep(self) -> None:
+        for array, saved in zip(self._arrays(), self._copies, strict=True):
+            saved[...] = array
+        self._steps = self._optimizer.steps
+
+    def restore(self) -> None:
+        for array, saved in zip(self._arrays(), self._copies, strict=True):
+            array[...] = saved
+        self._optimizer.steps = self._steps
+
+
+class _Hooks:
+    """Calls those methods of the callbacks that are overridden."""
+
+    def __init__(self, trainer: Trainer, callbacks: Sequence[Callback], progress: bool | None) -> None:
+        for i, callback in enumerate(callbacks):
+            if not isinstance(callback, Callback):
+                raise TypeError(f"callbacks[{i}]: expected a Callback, got {quote(callback)}")
+        shown = list(callbacks)
+        if progress is None:
+            progress = sys.stderr.isatty() and importlib.util.find_spec("tqdm") is not None
+        if boolean("progress", progress) and not any(isinstance(callback, ProgressBar) for callback in callbacks):
+            shown.append(ProgressBar())
+        self._trainer = trainer
+        self._all = shown
+        self._each_batch = [c for c in shown if type(c).on_batch_end is not Callback.on_batch_end]
+
+    def fit_begin(self, epochs: int, steps: int) -> None:
+        for callback in self._all:
+            callback.on_fit_begin(self._trainer, epochs, steps)
+
+    def epoch_begin(self, epoch: int) -> None:
+        for callback in self._all:
+            callback.on_epoch_begin(self._trainer, epoch)
+
+    def batch_end(self, step: int, totals: _Totals) -> None:
+        if self._each_batch:
+            logs = totals.means(self._trainer.regularizer is not None)
+            for callback in self._each_batch:
+                callback.on_batch_end(self._trainer, step, logs)
+
+    def epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        for callback in self._all:
+            callback.on_epoch_end(self._trainer, epoch, logs)
+
+    def fit_end(self) -> None:
+        for callback in self._all:
+            callback.on_fit_end(self._trainer)
+
+
+def _require_finite(name: str, array: Array) -> None:
+    """No NaN or infinity in the array, looked at in pieces that stay in cache."""
+    if array.dtype.kind != "f":
+        return
+    rows = max(1, 65536 // max(1, array[0].size))
+    for first in range(0, len(array), rows):
+        piece = np.isfinite(array[first : first + rows])
+        if not piece.all():
+            row = first + int(np.flatnonzero(~piece.reshape(len(piece), -1).all(axis=1))[0])
+            raise ValueError(f"{name}: expected finite values, got NaN or infinity in row {row}")

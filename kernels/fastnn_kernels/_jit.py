@@ -1,0 +1,182 @@
+"""How kernels are compiled and cached: the only place that names Numba's options.
+
+`worker` compiles a helper that kernels call and LLVM inlines. `kernel` compiles one body twice: `.serial`, in which
+`prange` is `range`, for small work, and `.parallel`, which spreads `prange` over the threads. Nothing is compiled
+before the first call, and what was compiled is kept on disk.
+
+Why these options. `fastmath=True` would drop NaN and infinity and delete epsilon guards; no fastmath at all means no
+fused multiply-add either. `contract` gives the latter alone, `nsz` lets a zero lose its sign. `reassoc` is left out: LLVM
+would choose the order of sums, and could choose another in the other build. `error_model="numpy"` makes x/0 infinite
+instead of an exception, which would keep loops from vectorising.
+
+Why a cache of our own. Numba's is keyed by a function's bytecode and its file's time stamp. It misses a changed helper in
+another file, does not tell the serial from the parallel build of one function, numbers its data files so that two
+processes compiling at once can swap them, and raises on a truncated file. Here each build and signature has one file
+named by all that it depends on: Numba, the CPU, the build, and the text of every kernel module reachable by imports.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import pickle
+import re
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import cache, update_wrapper
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba import njit
+from numba.core import config
+from numba.core.compiler import CompileResult
+from numba.core.dispatcher import Dispatcher
+from numba.core.serialize import dumps
+from numba.extending import register_jitable
+
+__all__ = ["OPTIONS", "Kernel", "cache_folder", "kernel", "shared", "worker"]
+
+OPTIONS = {"fastmath": {"contract", "nsz"}, "error_model": "numpy", "nogil": True}
+_PACKAGE = __name__.rpartition(".")[0]
+_IMPORT = re.compile(r"^\s*from\s+(\.[\w.]*)\s+import\s+([^\n(]*)", re.MULTILINE)
+
+
+def shared(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a plain function callable from kernels too: for the rules by which shapes decide how much scratch is needed."""
+    return register_jitable(**OPTIONS)(function)  # type: ignore[no-any-return]
+
+
+def worker(function: Callable[..., Any]) -> Any:
+    """Compile a helper for use inside kernels (never cached by itself: it is inlined into its callers)."""
+    return njit(**OPTIONS)(function)
+
+
+class Kernel:
+    """Two builds of one function. Calling the kernel runs the serial build; `parallel` gives the same bits."""
+
+    def __init__(self, function: Callable[..., None]) -> None:
+        update_wrapper(self, function)
+        self.serial = _build(function, parallel=False)
+        self.parallel = _build(function, parallel=True)
+
+    def __call__(self, *args: Any) -> None:
+        self.serial(*args)
+
+    def __repr__(self) -> str:
+        return f"<kernel {self.__wrapped__.__module__}.{self.__wrapped__.__name__}>"  # type: ignore[attr-defined]
+
+
+def kernel(function: Callable[..., None]) -> Kernel:
+    """Compile a kernel as a serial and a parallel twin (see `Kernel`)."""
+    return Kernel(function)
+
+
+def _build(function: Callable[..., None], *, parallel: bool) -> Any:
+    dispatcher: Any = njit(parallel=parallel, **OPTIONS)(function)
+    if isinstance(dispatcher, Dispatcher):  # a plain function under NUMBA_DISABLE_JIT
+        cache = _KernelCache(function, "parallel" if parallel else "serial")
+        dispatcher._cache = cache  # type: ignore[attr-defined]
+    return dispatcher
+
+
+@cache
+def cache_folder() -> Path | None:
+    """The folder of compiled kernels: $NUMBA_CACHE_DIR, beside the source, or the user's; None where none is writable."""
+    beside = Path(__file__).parent / "__pycache__"
+    user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fastnn"
+    for folder in [Path(config.CACHE_DIR)] if config.CACHE_DIR else [beside, user]:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+        except OSError:
+            continue
+        return folder
+    return None
+
+
+class _KernelCache:
+    """What a Numba dispatcher asks of its cache. Losing an entry costs a compilation, never a call."""
+
+    def __init__(self, function: Callable[..., None], build: str) -> None:
+        self._function = function
+        self._build = build
+
+    @property
+    def cache_path(self) -> str | None:
+        folder = cache_folder()
+        return str(folder) if folder else None
+
+    def load_overload(self, signature: Any, target_context: Any) -> CompileResult | None:
+        target_context.refresh()
+        path = self._path(signature, target_context.codegen())
+        if path is None:
+            return None
+        try:
+            return CompileResult._rebuild(target_context, *pickle.loads(path.read_bytes()))
+        except FileNotFoundError:
+            return None
+        except Exception:  # a truncated or foreign file can raise anything while it is unpickled: compile afresh
+            path.unlink(missing_ok=True)
+            return None
+
+    def save_overload(self, signature: Any, result: Any) -> None:
+        path = self._path(signature, result.codegen)
+        if path is None or result.library.has_dynamic_globals:
+            return
+        scratch = path.with_suffix(f".{os.getpid()}.tmp")
+        try:
+            scratch.write_bytes(dumps(result._reduce()))
+            scratch.replace(path)
+        except OSError:  # a full disk, or a folder that went away
+            scratch.unlink(missing_ok=True)
+
+    def enable(self) -> None:
+        """Part of the interface; the cache is always on."""
+
+    def disable(self) -> None:
+        """Part of the interface; the cache is always on."""
+
+    def flush(self) -> None:
+        """Part of the interface; entries are replaced, never appended to."""
+
+    def _path(self, signature: Any, codegen: Any) -> Path | None:
+        folder = cache_folder()
+        if folder is None:
+            return None
+        module = self._function.__module__
+        key = (
+            numba.__version__,
+            sys.version_info[:2],
+            codegen.magic_tuple(),
+            config.BOUNDSCHECK,
+            _source_digest(module),
+            str(signature),
+        )
+        digest = hashlib.sha256(repr(key).encode()).hexdigest()[:32]
+        return folder / f"{module.rpartition('.')[2]}.{self._function.__name__}-{self._build}-{digest}.nbc"
+
+
+@cache
+def _source_digest(module: str) -> str:
+    """Digest of the text of a kernel module and of all kernel modules that it imports, directly or not."""
+    sources: dict[str, bytes] = {}
+    todo = [module]
+    while todo:
+        name = todo.pop()
+        loaded = sys.modules.get(name)
+        if name in sources or loaded is None or not loaded.__file__:
+            continue
+        sources[name] = Path(loaded.__file__).read_bytes()
+        parent = loaded.__package__ or name
+        for relative, imported in _IMPORT.findall(sources[name].decode()):
+            target = importlib.util.resolve_name(relative, parent)
+            todo.append(target)
+            if not relative.strip("."):  # `from . import gemm`: the names are modules
+                todo += [f"{target}.{part.split()[0]}" for part in imported.split(",") if part.strip()]
+    digest = hashlib.sha256()
+    for name in sorted(sources):
+        digest.update(name.encode() + sources[name])
+    return digest.hexdigest()

@@ -1,0 +1,63 @@
+"""Building blocks for intrinsics that emit LLVM vector instructions, for loops that LLVM will not vectorise by itself.
+
+LLVM splits a vector wider than the machine's registers, so what is written here runs on every CPU. Functions take an LLVM
+`builder` and values; they are called while Numba compiles, never at run time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from llvmlite import ir
+from numba.core import types
+
+__all__ = ["constant", "element_pointer", "interleave", "load", "splat", "store"]
+
+
+def splat(builder: Any, scalar: Any, lanes: int) -> Any:
+    """The vector with `scalar` in every lane."""
+    vector = ir.VectorType(scalar.type, lanes)
+    first = builder.insert_element(ir.Constant(vector, ir.Undefined), scalar, ir.IntType(32)(0))
+    zeros = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
+    return builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), zeros)
+
+
+def constant(element: Any, values: Sequence[int] | Sequence[float]) -> Any:
+    """A constant vector."""
+    return ir.Constant(ir.VectorType(element, len(values)), list(values))
+
+
+def interleave(builder: Any, vectors: Sequence[Any]) -> Any:
+    """a0 b0 c0 d0 a1 b1 ... from the vectors a, b, c, d (two or four of them)."""
+    while len(vectors) > 1:
+        half = len(vectors) // 2
+        lanes = vectors[0].type.count
+        order = [lane + side * lanes for lane in range(lanes) for side in (0, 1)]
+        indices = constant(ir.IntType(32), order)
+        vectors = [builder.shuffle_vector(vectors[i], vectors[i + half], indices) for i in range(half)]
+    return vectors[0]
+
+
+def element_pointer(context: Any, builder: Any, array_type: types.Array, array: Any, index: Any) -> Any:
+    """The address of a 1-D contiguous array's element."""
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.gep(data, [index])
+
+
+def load(builder: Any, pointer: Any, element: Any, lanes: int) -> Any:
+    """Read a vector from an address aligned to one element only."""
+    vector = ir.VectorType(element, lanes)
+    return builder.load(builder.bitcast(pointer, vector.as_pointer()), align=_size(element), typ=vector)
+
+
+def store(builder: Any, value: Any, pointer: Any) -> None:
+    """Write a vector to an address aligned to one element only."""
+    builder.store(value, builder.bitcast(pointer, value.type.as_pointer()), align=_size(value.type.element))
+
+
+def _size(element: Any) -> int:
+    return _BYTES[str(element)]
+
+
+_BYTES = {"i32": 4, "i64": 8, "float": 4, "double": 8}

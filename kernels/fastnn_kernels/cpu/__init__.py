@@ -1,0 +1,1 @@
+"""Kernels for the CPU: one operation a file, forward beside backward."""
