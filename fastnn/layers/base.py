@@ -155,6 +155,7 @@ class Layer:
         return clone
 
     def __getstate__(self) -> dict[str, Any]:
+        self._materialize()  # so that a copy has the same parameters
         return {name: None if name in self._forward_state else value for name, value in self.__dict__.items()}
 
     def _bind(self) -> None:

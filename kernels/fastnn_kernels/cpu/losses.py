@@ -51,6 +51,48 @@ def _log_sum_exp(row, scratch):
     return top + math.log(total)
 
 
+@worker
+def _label_loss(z, label, smoothing, scratch):
+    """log Σ eᶻ and the loss of a row against its label."""
+    log_sum = _log_sum_exp(z, scratch)
+    loss = log_sum - z[label]
+    if smoothing > 0.0:
+        mean = 0.0
+        for j in range(z.size):
+            mean += z[j]
+        loss = (1.0 - smoothing) * loss + smoothing * (log_sum - mean / z.size)
+    return log_sum, loss
+
+
+@worker
+def _label_gradient(weight, z, label, hit, everywhere, log_sum, dz):
+    zero = z.dtype.type(0.0)
+    for j in range(z.size):
+        target = everywhere + (hit if j == label else zero)
+        dz[j] = weight * (exp(z[j] - log_sum) - target)
+
+
+@worker
+def _soft_loss(z, t, smoothing, scratch):
+    """log Σ eᶻ and the loss of a row against probabilities."""
+    log_sum = _log_sum_exp(z, scratch)
+    loss = 0.0
+    for j in range(z.size):
+        share = (1.0 - smoothing) * t[j] + smoothing / z.size
+        if share != 0.0:  # 0 · ∞ is nothing here
+            loss += share * (log_sum - z[j])
+    return log_sum, loss
+
+
+@worker
+def _soft_gradient(weight, z, t, hit, everywhere, log_sum, dz):
+    total = z.dtype.type(0.0)
+    for j in range(z.size):
+        total += t[j] * hit + everywhere
+    for j in range(z.size):
+        dz[j] = weight * (total * exp(z[j] - log_sum) - (t[j] * hit + everywhere))
+
+
 @kernel
 def cross_entropy_forward(logits, labels, smoothing, scratch, log_sums, losses):
     """The loss of each row against its label.
@@ -63,15 +105,7 @@ def cross_entropy_forward(logits, labels, smoothing, scratch, log_sums, losses):
     for tile in prange((m + rows - 1) // rows):
         first = np.intp(tile) * rows
         for i in range(first, min(m, first + rows)):
-            row = logits[i]
-            log_sums[i] = _log_sum_exp(row, scratch[i])
-            loss = log_sums[i] - row[labels[i]]
-            if smoothing > 0.0:
-                mean = 0.0
-                for j in range(k):
-                    mean += row[j]
-                loss = (1.0 - smoothing) * loss + smoothing * (log_sums[i] - mean / k)
-            losses[i] = loss
+            log_sums[i], losses[i] = _label_loss(logits[i], labels[i], smoothing, scratch[i])
 
 
 @kernel
@@ -83,15 +117,11 @@ def cross_entropy_backward(dlosses, logits, labels, smoothing, log_sums, dlogits
     """
     m, k = logits.shape
     rows = tile_rows(k)
-    everywhere = logits.dtype.type(smoothing / k)
-    hit = logits.dtype.type(1.0 - smoothing)
+    everywhere, hit = logits.dtype.type(smoothing / k), logits.dtype.type(1.0 - smoothing)
     for tile in prange((m + rows - 1) // rows):
         first = np.intp(tile) * rows
         for i in range(first, min(m, first + rows)):
-            z, dz, log_sum, weight = logits[i], dlogits[i], log_sums[i], dlosses[i]
-            for j in range(k):
-                dz[j] = weight * (exp(z[j] - log_sum) - everywhere)
-            dz[labels[i]] -= weight * hit
+            _label_gradient(dlosses[i], logits[i], labels[i], hit, everywhere, log_sums[i], dlogits[i])
 
 
 @kernel
@@ -106,14 +136,7 @@ def soft_cross_entropy_forward(logits, targets, smoothing, scratch, log_sums, lo
     for tile in prange((m + rows - 1) // rows):
         first = np.intp(tile) * rows
         for i in range(first, min(m, first + rows)):
-            z, t = logits[i], targets[i]
-            log_sums[i] = _log_sum_exp(z, scratch[i])
-            loss = 0.0
-            for j in range(k):
-                share = (1.0 - smoothing) * t[j] + smoothing / k
-                if share != 0.0:  # 0 · ∞ is nothing here
-                    loss += share * (log_sums[i] - z[j])
-            losses[i] = loss
+            log_sums[i], losses[i] = _soft_loss(logits[i], targets[i], smoothing, scratch[i])
 
 
 @kernel
@@ -125,17 +148,11 @@ def soft_cross_entropy_backward(dlosses, logits, targets, smoothing, log_sums, d
     """
     m, k = logits.shape
     rows = tile_rows(k)
-    everywhere = logits.dtype.type(smoothing / k)
-    hit = logits.dtype.type(1.0 - smoothing)
+    everywhere, hit = logits.dtype.type(smoothing / k), logits.dtype.type(1.0 - smoothing)
     for tile in prange((m + rows - 1) // rows):
         first = np.intp(tile) * rows
         for i in range(first, min(m, first + rows)):
-            z, t, dz, log_sum, weight = logits[i], targets[i], dlogits[i], log_sums[i], dlosses[i]
-            total = dz.dtype.type(0.0)
-            for j in range(k):
-                total += t[j] * hit + everywhere
-            for j in range(k):
-                dz[j] = weight * (total * exp(z[j] - log_sum) - (t[j] * hit + everywhere))
+            _soft_gradient(dlosses[i], logits[i], targets[i], hit, everywhere, log_sums[i], dlogits[i])
 
 
 @worker

@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+import reference
+from support import DTYPES, assert_close, every_way, unwritten
+
+from fastnn import kernels
+
+SHAPES = [(1, 1), (1, 10), (3, 2), (37, 13), (1009, 10), (129, 1000)]
+SMOOTHING = [0.0, 0.1]
+
+
+def problem(rng, shape, dtype):
+    m, k = shape
+    soft = rng.dirichlet(np.ones(k), m).astype(dtype)
+    logits, weights = (3.0 * rng.standard_normal(shape)).astype(dtype), rng.standard_normal(m).astype(dtype)
+    return logits, rng.integers(0, k, m), soft, weights
+
+
+def forward(kernel, logits, targets, smoothing):
+    m, dtype = len(logits), logits.dtype
+    scratch = unwritten(logits.shape, dtype)
+    return every_way(kernel, logits, targets, smoothing, scratch, unwritten(m, dtype), unwritten(m, dtype))[1:]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("smoothing", SMOOTHING)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_cross_entropy_against_labels_and_probabilities(rng, shape, smoothing, dtype):
+    logits, labels, soft, weights = problem(rng, shape, dtype)
+    z, k = logits.astype(float), shape[1]
+    size = np.abs(z).max(axis=1) + np.log(k) + 1.0
+    for targets, forth, back in (
+        (labels, kernels.cross_entropy_forward, kernels.cross_entropy_backward),
+        (soft, kernels.soft_cross_entropy_forward, kernels.soft_cross_entropy_backward),
+    ):
+        log_sums, losses = forward(forth, logits, targets, smoothing)
+        assert_close(losses, reference.cross_entropy(z, targets, smoothing), k, size)
+        assert_close(log_sums, np.log(np.exp(z).sum(axis=1)), k, size)
+        output = unwritten(shape, dtype)
+        (dlogits,) = every_way(back, weights, logits, targets, smoothing, log_sums, output)
+        expected = reference.cross_entropy_backward(weights.astype(float), z, targets, smoothing)
+        assert_close(dlogits, expected, 4, (np.abs(weights) * size)[:, None])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_huge_logits_do_not_overflow(dtype):
+    logits, labels = np.array([[1e4, 0.0, -1e4], [-3e4, -3e4, -3e4]], dtype), np.array([1, 2])
+    log_sums, losses = forward(kernels.cross_entropy_forward, logits, labels, 0.0)
+    np.testing.assert_allclose(losses, [1e4, np.log(3.0)], rtol=1e-3)
+    gradient = np.empty_like(logits)
+    kernels.cross_entropy_backward(np.ones(2, dtype), logits, labels, 0.0, log_sums, gradient)
+    # float32 numbers near 3e4 are 2e-3 apart, so that much of log 3 is lost
+    np.testing.assert_allclose(gradient, [[1, -1, 0], [1 / 3, 1 / 3, -2 / 3]], atol=1e-3)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("smoothing", SMOOTHING)
+def test_a_row_with_nan_or_infinity_has_no_finite_loss_and_others_keep_theirs(bad, smoothing):
+    logits, labels = np.zeros((3, 4)), np.array([0, 1, 2])
+    logits[1, 1] = bad
+    _, losses = forward(kernels.cross_entropy_forward, logits, labels, smoothing)
+    assert np.isfinite(losses).tolist() == [True, False, True]
+
+
+def test_an_impossible_class_with_logit_minus_infinity_costs_nothing():
+    logits, soft = np.array([[0.0, 0.0, -np.inf]]), np.array([[0.5, 0.5, 0.0]])
+    _, losses = forward(kernels.soft_cross_entropy_forward, logits, soft, 0.0)
+    np.testing.assert_allclose(losses, [np.log(2.0)])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", [1, 3, 127, 8192, 20011])
+def test_squared_error(rng, size, dtype):
+    a, b, weights = (rng.standard_normal(size).astype(dtype) for _ in range(3))
+    (losses,) = every_way(kernels.squared_error_forward, a, b, unwritten(size, dtype))
+    difference = a.astype(float) - b
+    assert_close(losses, difference**2, 2, (np.abs(a) + np.abs(b)) ** 2)
+    (gradient,) = every_way(kernels.squared_error_backward, weights, a, b, unwritten(size, dtype))
+    assert_close(gradient, weights * 2.0 * difference, 2, np.abs(weights) * 2.0 * (np.abs(a) + np.abs(b)))

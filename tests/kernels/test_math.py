@@ -1,0 +1,79 @@
+"""exp, expm1, tanh and the logistic function: errors in units of the last place, against mpmath, over the whole range."""
+
+import mpmath
+import numpy as np
+import pytest
+from numba import njit
+from support import DTYPES
+
+from fastnn_kernels._jit import OPTIONS
+from fastnn_kernels.cpu import _math
+
+BOUNDS = {"exp": 1.1, "expm1": 2.5, "tanh": 2.75, "sigmoid": 3.0}
+EXACT = {"exp": mpmath.exp, "expm1": mpmath.expm1, "tanh": mpmath.tanh, "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x))}
+
+
+def vectorised(name):
+    function = getattr(_math, name)
+
+    @njit(**OPTIONS)
+    def loop(x, y):
+        for i in range(x.size):
+            y[i] = function(x[i])
+
+    return loop
+
+
+LOOPS = {name: vectorised(name) for name in BOUNDS}
+
+
+def arguments(dtype, rng):
+    """Dense near 0, over the finite range of exp, and into both tails; subnormals; powers of two."""
+    info = np.finfo(dtype)
+    top, bottom = np.log(info.max) * 1.0001, np.log(info.smallest_subnormal) * 1.01
+    powers = 2.0 ** np.arange(info.minexp - info.nmant, 12)
+    parts = [rng.uniform(bottom, top, 1500), rng.uniform(-1.5, 1.5, 1500), powers, -powers, rng.uniform(-20, 20, 500)]
+    return np.concatenate(parts).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", BOUNDS)
+def test_error_in_units_of_the_last_place(rng, name, dtype):
+    x = arguments(dtype, rng)
+    y = np.full_like(x, np.nan)
+    LOOPS[name](x, y)
+    info = np.finfo(dtype)
+    with mpmath.workdps(40):
+        for argument, value in zip(x, y, strict=True):
+            exact = EXACT[name](mpmath.mpf(float(argument)))
+            if abs(exact) > float(info.max):
+                assert value == np.inf, argument
+                continue
+            spacing = max(float(np.spacing(dtype(abs(float(exact))))), float(info.smallest_subnormal))
+            assert abs(mpmath.mpf(float(value)) - exact) / spacing <= BOUNDS[name], (argument, value)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [("exp", [np.inf, 0, 1]), ("expm1", [np.inf, -1, 0]), ("tanh", [1, -1, 0]), ("sigmoid", [1, 0, 0.5])],
+)
+def test_limits_and_nan(name, values, dtype):
+    x = np.array([np.inf, -np.inf, 0.0, np.nan], dtype)
+    y = np.empty_like(x)
+    LOOPS[name](x, y)
+    np.testing.assert_array_equal(y, np.array([*values, np.nan], dtype))
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+def test_the_loops_vectorise_with_fused_multiply_add(name):
+    LOOPS[name](np.zeros(3, np.float32), np.zeros(3, np.float32))
+    code = LOOPS[name].inspect_asm(LOOPS[name].signatures[0])
+    if "xmm" not in code:
+        pytest.skip("not an x86-64 machine")
+    import llvmlite.binding
+
+    if not llvmlite.binding.get_host_cpu_features().get("fma"):
+        pytest.skip("no fused multiply-add on this machine")
+    assert "vfmadd" in code
+    assert "ymm" in code or "zmm" in code

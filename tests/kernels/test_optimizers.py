@@ -1,0 +1,88 @@
+"""Five steps of every variant against the rule written out in NumPy; trajectories against torch are in tests/peers."""
+
+import itertools
+
+import numpy as np
+import pytest
+import reference
+from support import DTYPES, Out, every_way
+
+from fastnn import kernels
+
+SIZES = [1, 3, 8191, 20011]
+STEPS = 5
+TOLERANCE = {np.float32: 2e-5, np.float64: 1e-13}
+
+
+def problem(rng, size, dtype):
+    gradients = [rng.standard_normal(size).astype(dtype) for _ in range(STEPS)]
+    return rng.standard_normal(size).astype(dtype), gradients
+
+
+def state(size, dtype, used=True):
+    return np.zeros(size if used else 0, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("momentum", "dampening", "nesterov"), [(0.0, 0.0, False), (0.9, 0.3, False), (0.9, 0.0, True)])
+def test_sgd(rng, momentum, dampening, nesterov, size, dtype):
+    w, gradients = problem(rng, size, dtype)
+    expected, ev = w.astype(float), np.zeros(size)
+    v = state(size, dtype, momentum != 0.0)
+    for t, g in enumerate(gradients):
+        first, scaled = t == 0, 0.5 * g.astype(float)
+        w, v = every_way(kernels.sgd_update, g, 0.1, momentum, dampening, nesterov, 0.01, 0.5, first, Out(w), Out(v))
+        expected, ev = reference.sgd(
+            expected, scaled, ev, lr=0.1, momentum=momentum, dampening=dampening, nesterov=nesterov,
+            weight_decay=0.01, first=first,
+        )  # fmt: skip
+    np.testing.assert_allclose(w, expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("momentum", "centered", "inside"), list(itertools.product((0.0, 0.9), (False, True), (False, True))))
+def test_rmsprop(rng, momentum, centered, inside, size, dtype):
+    w, gradients = problem(rng, size, dtype)
+    expected, es, em, ev = w.astype(float), np.zeros(size), np.zeros(size), np.zeros(size)
+    square, mean, v = state(size, dtype), state(size, dtype, centered), state(size, dtype, momentum != 0.0)
+    eps = 1e-3
+    for g in gradients:
+        w, square, mean, v = every_way(
+            kernels.rmsprop_update, g, 0.01, 0.9, eps if inside else 0.0, 0.0 if inside else eps, momentum, 0.01, 0.5,
+            Out(w), Out(square), Out(mean), Out(v),
+        )  # fmt: skip
+        expected, es, em, ev = reference.rmsprop(
+            expected, 0.5 * g.astype(float), es, em, ev, lr=0.01, rho=0.9, eps=eps, inside=inside, momentum=momentum,
+            centered=centered, weight_decay=0.01,
+        )  # fmt: skip
+    np.testing.assert_allclose(w, expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+
+
+def test_centered_rmsprop_does_not_take_the_root_of_a_negative_variance():
+    w, square, mean, empty = np.ones(9, np.float32), *np.zeros((2, 9), np.float32), np.empty(0, np.float32)
+    g = np.full(9, 0.3, np.float32)
+    for _ in range(200):
+        kernels.rmsprop_update(g, 1e-3, 0.5, 0.0, 1e-8, 0.0, 0.0, 1.0, w, square, mean, empty)
+    assert not np.isnan(w).any()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("correct", "amsgrad", "inside"), list(itertools.product((True, False), (True, False), (True, False))))
+def test_adam(rng, correct, amsgrad, inside, size, dtype):
+    w, gradients = problem(rng, size, dtype)
+    expected, em, es, el = w.astype(float), np.zeros(size), np.zeros(size), np.zeros(size)
+    m, s, largest = state(size, dtype), state(size, dtype), state(size, dtype, amsgrad)
+    eps, betas = 1e-3, (0.8, 0.7)
+    for t, g in enumerate(gradients, 1):
+        w, m, s, largest = every_way(
+            kernels.adam_update, g, t, 0.01, *betas, eps if inside else 0.0, 0.0 if inside else eps, correct, 0.01, 0.5,
+            Out(w), Out(m), Out(s), Out(largest),
+        )  # fmt: skip
+        expected, em, es, el = reference.adam(
+            expected, 0.5 * g.astype(float), em, es, el, t=t, lr=0.01, betas=betas, eps=eps, inside=inside,
+            correct=correct, amsgrad=amsgrad, weight_decay=0.01,
+        )  # fmt: skip
+    np.testing.assert_allclose(w, expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
