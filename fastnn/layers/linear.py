@@ -83,7 +83,8 @@ class Linear(Layer):
 
     def reset_parameters(self, source: Stream | None = None, next_layer: Layer | None = None) -> None:
         source = source or Stream(make_seed(self._seed), INIT)
-        draw = _initializer(self.weight_init or getattr(next_layer, "default_weight_init", "xavier_normal"))
+        default: str = getattr(next_layer, "default_weight_init", "xavier_normal")
+        draw = _initializer(default if self.weight_init is None else self.weight_init)
         weight = draw((self.in_features, self.out_features), source, self.dtype)
         if weight.size > 1 and np.all(weight == weight.flat[0]):
             warnings.warn(

@@ -63,7 +63,7 @@ def test_forward_applies_the_activation_last(rng, name, dtype):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_backward_gives_the_three_gradients(rng, shape, dtype):
     x, weight, _, dz = problem(rng, shape, dtype)
-    m, n_in, n_out = shape
+    m, _, n_out = shape
     dx, dweight, dbias = reference.linear_backward(dz.astype(float), x.astype(float), weight.astype(float))
     x_size, w_size, dz_size = np.abs(x).astype(float), np.abs(weight).astype(float), np.abs(dz).astype(float)
     got = every_way(kernels.linear_backward_input, dz, weight, unwritten(weight.size, dtype), unwritten(x.shape, dtype))
