@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-long lint build clean
+.PHONY: demo test test-long lint bench build clean
 
 demo: $(VENV)/.test
 	$(BIN)/python examples/digits.py
@@ -20,6 +20,9 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m pytest bench --benchmark-group-by=group --benchmark-sort=name --benchmark-columns=median,iqr,rounds
 
 build: $(VENV)/.dev
 	rm -rf dist

@@ -1,6 +1,6 @@
 """Train a network on 1797 handwritten digits, and see it learn. Run by `make demo`.
 
-python examples/digits.py [folder for the picture, `out` by default]
+Usage: python examples/digits.py [folder for the picture, `out` by default]
 """
 
 import sys
@@ -13,7 +13,7 @@ import fastnn as fnn
 def main() -> None:
     """Train, show the progress and the result, draw the curves."""
     (x, y), (x_test, y_test) = fnn.datasets.split(*fnn.datasets.load_digits(), fraction=0.2, seed=0)
-    (x, y), (x_val, y_val) = fnn.datasets.split(x, y, fraction=0.1, seed=0)
+    (x, y), (x_val, y_val) = fnn.datasets.split(x, y, fraction=0.15, seed=0)
     print(f"handwritten digits, 8x8 pixels: {len(x)} to train on, {len(x_val)} to validate, {len(x_test)} held out")
 
     model = fnn.Sequential(
@@ -36,10 +36,10 @@ def main() -> None:
     history = trainer.fit(
         x,
         y,
-        epochs=40,
+        epochs=60,
         batch_size=64,
         validation_data=(x_val, y_val),
-        callbacks=[fnn.EarlyStopping(monitor="val_accuracy", patience=15)],
+        callbacks=[fnn.EarlyStopping(monitor="val_loss", patience=15)],
         progress=True,
     )
     seconds = time.perf_counter() - started

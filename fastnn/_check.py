@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 __all__ = [
     "Array",
+    "as_array",
     "boolean",
     "choice",
     "float_dtype",
@@ -19,6 +20,7 @@ __all__ = [
     "number",
     "output",
     "quote",
+    "reals",
     "same_shape",
 ]
 
@@ -37,12 +39,28 @@ def quote(value: object) -> str:
 def float_dtype(name: str, dtype: DTypeLike) -> np.dtype[Any]:
     """float32 or float64."""
     try:
-        result = np.dtype(dtype)
+        result = None if dtype is None else np.dtype(dtype)
     except TypeError:
         result = None
-    if result not in _FLOATS:
+    if result is None or result not in _FLOATS:
         raise TypeError(f"{name}: expected float32 or float64, got {quote(dtype)}")
     return result
+
+
+def as_array(name: str, value: ArrayLike) -> Array:
+    """The value as an array, without a copy where it is one."""
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name}: expected an array, or nested lists of equal lengths, got {quote(value)}") from error
+
+
+def reals(name: str, value: ArrayLike) -> Array:
+    """An array of real numbers of any dtype, without a copy where it is one."""
+    array = as_array(name, value)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name}: expected an array of real numbers, got dtype {array.dtype}")
+    return array
 
 
 def floats(name: str, value: ArrayLike, *, dtype: DTypeLike | None = None, ndim: int | None = None) -> Array:
@@ -50,9 +68,7 @@ def floats(name: str, value: ArrayLike, *, dtype: DTypeLike | None = None, ndim:
 
     Without `dtype`, float64 stays, and everything else that is real becomes float32.
     """
-    array = np.asarray(value)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name}: expected an array of real numbers, got dtype {array.dtype}")
+    array = reals(name, value)
     if dtype is None:
         dtype = array.dtype if array.dtype in _FLOATS else np.float32
     if ndim is not None and array.ndim != ndim:
@@ -83,7 +99,7 @@ def output(name: str, out: Array | None, shape: tuple[int, ...], dtype: np.dtype
 
 def labels(name: str, value: ArrayLike, rows: int, classes: int) -> Array:
     """Class numbers as int64, each in [0, classes)."""
-    array = np.asarray(value)
+    array = as_array(name, value)
     if array.dtype.kind not in "iu":
         raise TypeError(f"{name}: expected integer class labels, got dtype {array.dtype}")
     same_shape(name, array, (rows,), "one label a row")

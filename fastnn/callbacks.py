@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
-from ._check import Array, boolean, choice, integer, number
+from ._check import Array, boolean, choice, integer, number, quote
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -61,6 +61,8 @@ class EarlyStopping(Callback):
         start_from_epoch: int = 0,
         verbose: bool = False,
     ) -> None:
+        if not isinstance(monitor, str):
+            raise TypeError(f"monitor: expected the name of a value in the logs, got {quote(monitor)}")
         self.monitor = monitor
         self.min_delta = number("min_delta", min_delta, low=0.0)
         self.patience = integer("patience", patience, low=0)

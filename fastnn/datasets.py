@@ -91,7 +91,7 @@ def split(x: ArrayLike, y: ArrayLike, fraction: float = 0.2, seed: int = 0) -> t
 
 
 def _flat(images: Array) -> Array:
-    return images.reshape(len(images), -1)
+    return images.reshape(len(images), -1).copy()  # writeable, unlike the file's bytes
 
 
 def _read_idx(folder: Path, name: str, digest: str) -> Array:

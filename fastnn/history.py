@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 
@@ -44,6 +45,9 @@ class History:
 
     def __len__(self) -> int:
         return self._epochs
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._curves)
 
     def __contains__(self, name: object) -> bool:
         return name in self._curves
@@ -104,7 +108,8 @@ class History:
             axes = figure.add_subplot(1, len(panels), position + 1)
             for key, label, color in ((name, "training", "#1f6f8b"), (f"val_{name}", "validation", "#d1495b")):
                 if key in self._curves:
-                    axes.plot(epochs, self._curves[key], label=label, color=color, linewidth=1.8)
+                    marker = "o" if self._epochs == 1 else None  # a line needs two points
+                    axes.plot(epochs, self._curves[key], label=label, color=color, linewidth=1.8, marker=marker)
             axes.set(xlabel="epoch", title=name)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.grid(color="#dddddd", linewidth=0.6)

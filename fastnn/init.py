@@ -22,6 +22,7 @@ from ._check import Array, choice, float_dtype, integer, number
 from .random import INIT, Stream, make_seed
 
 __all__ = [
+    "as_generator",
     "by_name",
     "constant",
     "fan_in_uniform",
@@ -78,8 +79,8 @@ def normal(shape: Shape, seed: Seed = None, dtype: DTypeLike = np.float32, *, me
 def uniform(shape: Shape, seed: Seed = None, dtype: DTypeLike = np.float32, *, low: float = -0.1, high: float = 0.1) -> Array:
     """Uniform in [low, high)."""
     low, high = number("low", low), number("high", high)
-    if not low < high:
-        raise ValueError(f"low, high: expected low < high, got {low} and {high}")
+    if low > high:
+        raise ValueError(f"low: expected at most high, {high:g}, got {low:g}")
     return (low + (high - low) * _uniform(_shape(shape), seed)).astype(float_dtype("dtype", dtype))
 
 
@@ -92,9 +93,9 @@ def truncated_normal(
     std: float = 0.01,
     cut: float = 2.0,
 ) -> Array:
-    """Normal draws, those further than cut · std from the mean drawn again."""
-    shape, cut = _shape(shape), number("cut", cut, low=0.0, open_low=True)
-    source = _generator(seed)
+    """Normal draws, those further than cut · std from the mean drawn again. cut: at least 0.01."""
+    shape, cut = _shape(shape), number("cut", cut, low=0.01)
+    source = as_generator(seed)
     draw = source.standard_normal(shape)
     while (outside := np.abs(draw) > cut).any():
         draw[outside] = source.standard_normal(int(outside.sum()))
@@ -106,7 +107,7 @@ def xavier_normal(
 ) -> Array:
     """Normal with std gain · √(2 / (n_in + n_out)); mode='fan_in': gain · √(1 / n_in)."""
     choice("mode", mode, ("fan_avg", "fan_in"))
-    return _scaled_normal(shape, seed, dtype, gain / math.sqrt(_fan(shape, mode)))
+    return _scaled_normal(shape, seed, dtype, _gain(gain) / math.sqrt(_fan(shape, mode)))
 
 
 def xavier_uniform(
@@ -114,7 +115,7 @@ def xavier_uniform(
 ) -> Array:
     """Uniform in ±gain · √(6 / (n_in + n_out)); mode='fan_in': ±gain · √(3 / n_in)."""
     choice("mode", mode, ("fan_avg", "fan_in"))
-    return _scaled_uniform(shape, seed, dtype, gain * math.sqrt(3.0 / _fan(shape, mode)))
+    return _scaled_uniform(shape, seed, dtype, _gain(gain) * math.sqrt(3.0 / _fan(shape, mode)))
 
 
 def he_normal(
@@ -127,7 +128,7 @@ def he_normal(
 ) -> Array:
     """Normal with std gain / √n_in, gain √2 for ReLU and √(2 / (1 + slope²)) for leaky slopes; mode='fan_out': n_out."""
     choice("mode", mode, ("fan_in", "fan_out"))
-    return _scaled_normal(shape, seed, dtype, gain / math.sqrt(_fan(shape, mode)))
+    return _scaled_normal(shape, seed, dtype, _gain(gain) / math.sqrt(_fan(shape, mode)))
 
 
 def he_uniform(
@@ -140,7 +141,7 @@ def he_uniform(
 ) -> Array:
     """Uniform in ±gain · √(3 / n_in), which is ±√(6 / n_in) for ReLU; mode='fan_out': n_out."""
     choice("mode", mode, ("fan_in", "fan_out"))
-    return _scaled_uniform(shape, seed, dtype, gain * math.sqrt(3.0 / _fan(shape, mode)))
+    return _scaled_uniform(shape, seed, dtype, _gain(gain) * math.sqrt(3.0 / _fan(shape, mode)))
 
 
 def lecun_normal(shape: Shape, seed: Seed = None, dtype: DTypeLike = np.float32) -> Array:
@@ -179,15 +180,16 @@ glorot_normal, glorot_uniform = xavier_normal, xavier_uniform
 kaiming_normal, kaiming_uniform = he_normal, he_uniform
 
 
-def by_name(name: str) -> Initializer:
-    """The function of that name, with its defaults. Raises ValueError for an unknown one."""
-    names = tuple(n for n in __all__ if n != "by_name")
-    result: Initializer = globals()[choice("weight_init", name, names)]
+def by_name(name: str, argument: str = "name") -> Initializer:
+    """The function of that name, with its defaults. Raises ValueError, which names the argument, for an unknown one."""
+    names = tuple(n for n in __all__ if n not in ("as_generator", "by_name"))
+    result: Initializer = globals()[choice(argument, name, names)]
     return result
 
 
 def _shape(shape: Shape) -> tuple[int, ...]:
-    return tuple(integer("shape", n, low=1) for n in ((shape,) if isinstance(shape, int) else shape))
+    sizes = shape if isinstance(shape, (tuple, list)) else (shape,)
+    return tuple(integer("shape", n, low=1) for n in sizes)
 
 
 def _fan(shape: Shape, mode: str) -> float:
@@ -195,6 +197,10 @@ def _fan(shape: Shape, mode: str) -> float:
     if len(shape) != 2:
         raise ValueError(f"shape: expected (n_in, n_out), got {shape}")
     return {"fan_in": shape[0], "fan_out": shape[1], "fan_avg": (shape[0] + shape[1]) / 2}[mode]
+
+
+def _gain(gain: float) -> float:
+    return number("gain", gain, low=0.0)
 
 
 def _scaled_normal(shape: Shape, seed: Seed, dtype: DTypeLike, std: float) -> Array:
@@ -221,9 +227,9 @@ def _stream(seed: int | Stream | None) -> Stream:
     return seed if isinstance(seed, Stream) else Stream(make_seed(seed), INIT)
 
 
-def _generator(seed: Seed) -> np.random.Generator:
-    """A generator for draws whose number is not known beforehand."""
+def as_generator(seed: Seed) -> np.random.Generator:
+    """A NumPy Generator of the same seed: for draws whose number is not known beforehand, and for functions of others."""
     if isinstance(seed, np.random.Generator):
         return seed
     stream = _stream(seed)
-    return np.random.Generator(np.random.Philox(key=[stream.seed, stream.number]))
+    return np.random.Generator(np.random.Philox(key=np.array([stream.seed, stream.step << 32 | stream.number], np.uint64)))

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import functional as F
-from ._check import Array, choice, floats, labels, number
+from ._check import Array, as_array, choice, floats, labels, number, reals, same_shape
 
 __all__ = ["CrossEntropyLoss", "MSELoss"]
 
@@ -39,7 +39,7 @@ class CrossEntropyLoss:
 
     def forward(self, prediction: ArrayLike, targets: ArrayLike) -> float | Array:
         """The loss. prediction: logits (m, k). targets: (m,) integers in [0, k) or (m, k) probabilities."""
-        logits, targets = floats("prediction", prediction, ndim=2), np.asarray(targets)
+        logits, targets = _rows(floats("prediction", prediction, ndim=2)), as_array("targets", targets)
         losses, log_sums = F.cross_entropy_with_log_sums(logits, targets, self.label_smoothing)
         self._saved = (logits, targets, log_sums)
         return _reduced(losses, self.reduction)
@@ -51,7 +51,7 @@ class CrossEntropyLoss:
 
     def check_targets(self, name: str, targets: ArrayLike, rows: int, outputs: int | None) -> Array:
         """The targets as an array; ValueError or TypeError where they do not fit so many rows and outputs."""
-        array = np.asarray(targets)
+        array = as_array(name, targets)
         if array.ndim == 2:
             array = floats(name, array)
             if array.shape[0] != rows or (outputs is not None and array.shape[1] != outputs):
@@ -97,8 +97,9 @@ class MSELoss:
 
     def forward(self, prediction: ArrayLike, targets: ArrayLike) -> float | Array:
         """The loss. prediction: (m, k). targets: (m, k), or (m,) where k is 1."""
-        prediction = floats("prediction", prediction)
+        prediction = _rows(floats("prediction", prediction))
         targets = _column(floats("targets", targets, dtype=prediction.dtype), prediction.shape)
+        same_shape("targets", targets, prediction.shape, "that of prediction")
         loss = F.mse_loss(prediction, targets, self.reduction)
         self._saved = (prediction, targets)
         return loss
@@ -110,9 +111,7 @@ class MSELoss:
 
     def check_targets(self, name: str, targets: ArrayLike, rows: int, outputs: int | None) -> Array:
         """The targets as an array (rows, outputs); ValueError or TypeError where they do not fit."""
-        array = np.asarray(targets)
-        if array.dtype.kind not in "biuf":
-            raise TypeError(f"{name}: expected an array of real numbers, got dtype {array.dtype}")
+        array = reals(name, targets)
         array = _column(array, (rows, outputs or 1))
         if array.ndim != 2 or array.shape[0] != rows or (outputs is not None and array.shape[1] != outputs):
             raise ValueError(f"{name}: expected shape ({rows}, {outputs}), got {np.shape(targets)}")
@@ -123,6 +122,12 @@ class MSELoss:
 
     def __repr__(self) -> str:
         return f"MSELoss(reduction={self.reduction!r})"
+
+
+def _rows(prediction: Array) -> Array:
+    if prediction.size == 0:
+        raise ValueError(f"prediction: expected at least one row and one column, got shape {prediction.shape}")
+    return prediction
 
 
 def _column(targets: Array, shape: tuple[int, ...]) -> Array:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from . import functional as F
-from ._check import Array, integer, number, quote
-from .layers import Dropout, Layer
+from ._check import Array, integer, number, quote, reals
+from .layers import Dropout, Layer, Linear
 from .random import INIT, Stream, make_seed
 
 __all__ = ["Sequential"]
@@ -28,7 +28,8 @@ class Sequential(Layer):
 
     All parameters live in `flat_parameters`, all gradients in `flat_gradients`, all running statistics in `flat_buffers`, and
     a layer's arrays are views of them, also after pickling, copying and load_state_dict. Parameters that weight penalties act
-    on come first, up to `regularized_size`. Each array starts at a multiple of 64 bytes, with zeros between.
+    on come first, up to `regularized_size`. Each array starts at a multiple of 64 bytes, with zeros between. A Sequential
+    inside another keeps the weights that it drew, and its arrays live in the outer one's buffers.
 
     >>> model = Sequential(Linear(4, 8), ReLU(), Linear(8, 3), seed=0)
     >>> model(np.ones((5, 4))).shape
@@ -51,22 +52,40 @@ class Sequential(Layer):
         seen = [id(inner) for layer in layers for inner in layer.walk()]
         if len(set(seen)) < len(seen):
             raise ValueError("layers: expected each layer once, got one several times")
+        for position, layer in enumerate(layers):
+            if layer.__dict__.get("_owned"):
+                raise ValueError(f"layers[{position}]: expected a layer that is in no other model; copy.deepcopy makes one")
         self.layers = list(layers)
         self.seed = make_seed(seed)
         self.input_scale = number("input_scale", input_scale)
         self.in_features, self.out_features = self._chain()
         self._draw()
         self._bind()
+        for layer in layers:
+            layer.__dict__["_owned"] = True
         self.train()
 
     # use
 
     def forward(self, x: ArrayLike) -> Array:
         """The network's output for a batch x (m, in_features) of any real dtype; keeps what backward needs."""
-        y = self._batch(x)
+        x = self.check_input("x", x)
+        least = max(layer.min_training_rows if layer.training else 1 for layer in self.walk())
+        if len(x) < least:
+            raise ValueError(f"x: expected at least {least} rows in training, for batch statistics, got {len(x)}")
+        if x.dtype == self.dtype and self.input_scale == 1.0:
+            return self.forward_batch(np.ascontiguousarray(x))
+        return self.forward_batch(self.gather(x, np.arange(len(x))))
+
+    def gather(self, x: Array, index: Array) -> Array:
+        """Rows of x as the first layer takes them: converted to dtype and scaled by input_scale."""
+        return F.gather(x, index, self.input_scale, self.dtype)
+
+    def forward_batch(self, x: Array) -> Array:
+        """`forward` for rows that `gather` has converted already."""
         for layer in self.layers:
-            y = layer.forward(y)
-        return y
+            x = layer.forward(x)
+        return x
 
     def backward(self, dy: ArrayLike) -> Array:
         """The gradient with respect to x, from that of the last output; overwrites all `gradients`."""
@@ -93,9 +112,7 @@ class Sequential(Layer):
 
     def check_input(self, name: str, x: ArrayLike) -> Array:
         """x as a 2-D array of real numbers with rows and the right number of features, not converted; else an error."""
-        array = np.asarray(x)
-        if array.dtype.kind not in "biuf":
-            raise TypeError(f"{name}: expected an array of real numbers, got dtype {array.dtype}")
+        array = reals(name, x)
         if array.ndim != 2 or (self.in_features is not None and array.shape[1] != self.in_features):
             features = "features" if self.in_features is None else str(self.in_features)
             raise ValueError(f"{name}: expected shape (rows, {features}), got {array.shape}")
@@ -123,7 +140,7 @@ class Sequential(Layer):
         return sum(array.size for layer in self.walk() for array in layer.parameters.values())
 
     def output_features(self, features: int | None) -> int | None:
-        return self._chain(features)[1]
+        return self._follow(features)
 
     def summary(self) -> None:
         """Print a table of the layers, their output sizes and numbers of parameters."""
@@ -136,7 +153,7 @@ class Sequential(Layer):
         widths = [max(len(row[column]) for row in rows) for column in range(4)]
         for row in rows:
             print(f"{row[0]:>{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]:>{widths[2]}}  {row[3]:>{widths[3]}}")
-        print(f"{self.parameter_count:,} parameters, {self.flat_parameters.nbytes:,} bytes of {self.dtype}")
+        print(f"{self.parameter_count:,} parameters of {self.dtype}")
 
     def __repr__(self) -> str:
         parts = [repr(layer) for layer in self.layers]
@@ -157,41 +174,35 @@ class Sequential(Layer):
         self.__dict__.update(state)
         self._bind()
 
-    def _batch(self, x: ArrayLike) -> Array:
-        """The rows as the first layer takes them: checked, converted and scaled."""
-        x = self.check_input("x", x)
-        if x.dtype == self.dtype and self.input_scale == 1.0:
-            return np.ascontiguousarray(x)
-        return F.gather(np.ascontiguousarray(x), np.arange(len(x)), self.input_scale, self.dtype)
+    def _chain(self) -> tuple[int | None, int | None]:
+        """Features in and out: those that the first layer which knows its own takes, matched from layer to layer."""
+        known = (layer.__dict__.get("in_features") or layer.__dict__.get("num_features") for layer in self.walk())
+        first = next((features for features in known if features), None)
+        return first, self._follow(first)
 
-    def _chain(self, features: int | None = None) -> tuple[int | None, int | None]:
-        """Features in and out, each layer's input matched with the output before it."""
-        first: int | None = features
+    def _follow(self, features: int | None) -> int | None:
         for position, layer in enumerate(self.layers):
-            if first is None and position == 0:
-                first = getattr(layer, "in_features", None) or getattr(layer, "num_features", None)
-                features = first
             try:
                 features = layer.output_features(features)
             except ValueError as error:
                 raise ValueError(f"layers[{position}]: {error}") from None
-        return first, features
+        return features
 
     def _draw(self) -> None:
         """Give each layer its random stream, and draw the parameters that nobody has touched yet."""
         inner = [layer for layer in self.walk() if layer is not self]
+        for layer in inner:
+            layer._cast(self.dtype)
         for index, layer in enumerate(inner):
             if isinstance(layer, Dropout):
                 layer.bind_random(self.seed, index)
             if layer._pending:
-                following = inner[index + 1] if index + 1 < len(inner) else None
-                layer.reset_parameters(Stream(self.seed, INIT, index), following)
+                layer.reset_parameters(Stream(self.seed, INIT, index), _activation_after(inner[index + 1 :]))
 
     def _bind(self) -> None:
         """Move all arrays into new flat buffers and put views of them in their place."""
         layers = list(self.walk())
         for layer in layers:
-            layer.dtype = self.dtype
             if layer is not self and isinstance(layer, Sequential):
                 layer.__dict__.update(flat_parameters=None, flat_gradients=None, flat_buffers=None)
         slots = [(layer, name) for layer in layers for name in layer._parameters]
@@ -227,3 +238,13 @@ class Sequential(Layer):
             views.append(view)
             offset += self._room(array)
         return flat, views
+
+
+def _activation_after(layers: list[Layer]) -> Layer | None:
+    """The next activation, if one comes before the next Linear."""
+    for layer in layers:
+        if hasattr(type(layer), "default_weight_init"):
+            return layer
+        if isinstance(layer, Linear):
+            return None
+    return None

@@ -8,15 +8,17 @@ import sys
 import time
 import warnings
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from . import functional as F
-from ._check import Array, boolean, integer, number, quote
+from ._check import Array, as_array, boolean, integer, number, quote
 from .callbacks import Callback, ProgressBar
 from .history import History
+from .layers import Dropout
 from .optim import Optimizer
 from .random import SHUFFLE, Stream
 from .regularizers import ElasticNet
@@ -67,7 +69,13 @@ class Trainer:
     ) -> None:
         if not isinstance(model, Sequential):
             raise TypeError(f"model: expected a Sequential, got {quote(model)}")
-        if not callable(getattr(loss, "forward", None)) or not callable(getattr(loss, "backward", None)):
+        if model.flat_parameters is None:
+            raise ValueError("model: expected a model that is not inside another one, which holds its parameters")
+        if (
+            isinstance(loss, type)
+            or not callable(getattr(loss, "forward", None))
+            or not callable(getattr(loss, "backward", None))
+        ):
             raise TypeError(f"loss: expected an object with forward and backward, got {quote(loss)}")
         if getattr(loss, "reduction", "mean") == "none":
             raise ValueError("loss: expected reduction 'mean' or 'sum' for training, got 'none'")
@@ -119,6 +127,7 @@ class Trainer:
             if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
                 raise TypeError(f"validation_data: expected a pair (x, y), got {quote(validation_data)}")
             validation = _Data(self, "validation ", *validation_data, check_finite)
+        self.optimizer.check_settings()
         sizes = self._batch_sizes(data.rows, batch_size, drop_last)
         hooks = _Hooks(self, callbacks, progress)
         self.history = History()
@@ -212,8 +221,8 @@ class Trainer:
         return totals.means(self.regularizer is not None)
 
     def _step(self, x: Array, y: Array, epoch: int, step: int) -> tuple[float, float, dict[str, float]]:
-        """One update. Returns the mean loss of the batch, the penalty, and the sums of the scores."""
-        prediction = self.model.forward(x)
+        """One update. Returns loss and penalty (a row, if the loss is a sum), and the sums of the scores."""
+        prediction = self.model.forward_batch(x)
         loss = float(self.loss.forward(prediction, y))
         if not math.isfinite(loss):
             raise NonFiniteLossError(f"the loss became {loss}", epoch + 1, step + 1)
@@ -226,7 +235,7 @@ class Trainer:
                 raise NonFiniteLossError(f"the gradient's norm became {norm}", epoch + 1, step + 1)
             scale = min(1.0, self.clip_norm / (norm + 1e-6))
         self.optimizer.step(scale)
-        return self._row_mean(loss, len(x)), penalty, self._scores(prediction, y)
+        return self._row_mean(loss, len(x)), self._row_mean(penalty, len(x)), self._scores(prediction, y)
 
     def _row_mean(self, loss: float, rows: int) -> float:
         return loss / rows if getattr(self.loss, "reduction", "mean") == "sum" else loss
@@ -242,7 +251,7 @@ class Trainer:
             for first in range(0, data.rows, batch_size):
                 index = np.arange(first, min(data.rows, first + batch_size))
                 x, y = data.batch(index)
-                prediction = self.model.forward(x)
+                prediction = self.model.forward_batch(x)
                 loss = self._row_mean(float(self.loss.forward(prediction, y)), len(x))
                 totals.add(len(x), loss, 0.0, self._scores(prediction, y))
         finally:
@@ -273,24 +282,35 @@ class _Data:
         self._x = model.check_input(self._x_name, x)
         self.rows = len(self._x)
         name = f"{prefix}y"
-        if np.ndim(y) == 0 or len(y) != self.rows:  # type: ignore[arg-type]
-            raise ValueError(f"{name}: expected {self.rows} rows, as many as x, got shape {np.shape(y)}")
-        if hasattr(loss, "check_targets") and not isinstance(y, np.memmap):
-            self._y = loss.check_targets(name, y, self.rows, model.out_features)
-        else:
-            self._y = np.asarray(y)
-        if check_finite:
-            if not self._check_batches:
-                _require_finite(self._x_name, self._x)
-            if not isinstance(y, np.memmap):
-                _require_finite(name, self._y)
+        self._y = as_array(name, y)
+        if self._y.ndim == 0 or len(self._y) != self.rows:
+            raise ValueError(f"{name}: expected {self.rows} rows, as many as x, got shape {self._y.shape}")
+        self._check_finite, self._loss, self._y_name = check_finite, loss, name
+        self._check_targets = isinstance(y, np.memmap)
+        if not self._check_targets:
+            self._y = self._checked_targets(self._y)
+        if check_finite and not self._check_batches:
+            _require_finite(self._x_name, self._x, model.dtype)
+
+    def _checked_targets(self, y: Array) -> Array:
+        if hasattr(self._loss, "check_targets"):
+            y = self._loss.check_targets(self._y_name, y, len(y), self._model.out_features)
+        if self._check_finite:
+            _require_finite(self._y_name, y, self._model.dtype)
+        return y
 
     def batch(self, index: Array) -> tuple[Array, Array]:
-        x = F.gather(self._x, index, self._model.input_scale, self._model.dtype)
+        """The rows of a batch, converted; of a memmap they are checked only now."""
+        x, y = self._model.gather(self._x, index), self._y[index]
         if self._check_batches and not np.isfinite(x).all():
             row = index[int(np.flatnonzero(~np.isfinite(x).all(axis=1))[0])]
             raise _BadRowError(f"{self._x_name}: expected finite values, got NaN or infinity in row {row}")
-        return x, self._y[index]
+        if self._check_targets:
+            try:
+                y = self._checked_targets(y)
+            except (TypeError, ValueError) as error:
+                raise _BadRowError(f"{error} (rows counted within a batch)") from error
+        return x, y
 
 
 class _Totals:
@@ -320,7 +340,7 @@ class _Keeper:
     def __init__(self, model: Sequential, optimizer: Optimizer) -> None:
         self._model, self._optimizer = model, optimizer
         self._copies = [np.empty_like(array) for array in self._arrays()]
-        self._steps = 0
+        self._dropouts = [layer for layer in model.walk() if isinstance(layer, Dropout)]
         self.keep()
 
     def _arrays(self) -> list[Array]:
@@ -330,17 +350,22 @@ class _Keeper:
         for array, saved in zip(self._arrays(), self._copies, strict=True):
             saved[...] = array
         self._steps = self._optimizer.steps
+        self._dropout_steps = [layer.step for layer in self._dropouts]
 
     def restore(self) -> None:
         for array, saved in zip(self._arrays(), self._copies, strict=True):
             array[...] = saved
         self._optimizer.steps = self._steps
+        for layer, step in zip(self._dropouts, self._dropout_steps, strict=True):
+            layer.step = step
 
 
 class _Hooks:
     """Calls those methods of the callbacks that are overridden."""
 
     def __init__(self, trainer: Trainer, callbacks: Sequence[Callback], progress: bool | None) -> None:
+        if not isinstance(callbacks, (list, tuple)):
+            raise TypeError(f"callbacks: expected a list of Callbacks, got {quote(callbacks)}")
         for i, callback in enumerate(callbacks):
             if not isinstance(callback, Callback):
                 raise TypeError(f"callbacks[{i}]: expected a Callback, got {quote(callback)}")
@@ -372,17 +397,19 @@ class _Hooks:
             callback.on_epoch_end(self._trainer, epoch, logs)
 
     def fit_end(self) -> None:
-        for callback in self._all:
-            callback.on_fit_end(self._trainer)
+        """All of them, even where one fails."""
+        with ExitStack() as stack:
+            for callback in reversed(self._all):
+                stack.callback(callback.on_fit_end, self._trainer)
 
 
-def _require_finite(name: str, array: Array) -> None:
-    """No NaN or infinity in the array, looked at in pieces that stay in cache."""
+def _require_finite(name: str, array: Array, dtype: np.dtype[Any]) -> None:
+    """No NaN or infinity in the array, nor what would become one in dtype, looked at in pieces that stay in cache."""
     if array.dtype.kind != "f":
         return
     rows = max(1, 65536 // max(1, array[0].size))
     for first in range(0, len(array), rows):
-        piece = np.isfinite(array[first : first + rows])
+        piece = np.abs(array[first : first + rows]) <= np.finfo(dtype).max
         if not piece.all():
             row = first + int(np.flatnonzero(~piece.reshape(len(piece), -1).all(axis=1))[0])
-            raise ValueError(f"{name}: expected finite values, got NaN or infinity in row {row}")
+            raise ValueError(f"{name}: expected finite values of {dtype}, got NaN, infinity or a larger number in row {row}")

@@ -11,7 +11,7 @@ import pytest
 @pytest.fixture(autouse=True)
 def _usual_threads():
     """Each test starts on as many threads as there are cores, whatever the last one set."""
-    numba.set_num_threads(os.cpu_count() or 1)
+    numba.set_num_threads(min(os.cpu_count() or 1, numba.config.NUMBA_NUM_THREADS))
 
 
 @pytest.fixture

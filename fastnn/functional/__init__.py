@@ -31,7 +31,16 @@ from .losses import (
     mse_loss_backward,
 )
 from .normalization import BatchNormGradients, batch_norm, batch_norm_backward
-from .optimizers import adam_update, add_penalty_gradient, rmsprop_update, sgd_update, squared_norm
+from .optimizers import (
+    add_penalty_gradient,
+    adam_update,
+    check_adam,
+    check_rmsprop,
+    check_sgd,
+    rmsprop_update,
+    sgd_update,
+    squared_norm,
+)
 
 __all__ = [
     "BatchNormGradients",
@@ -42,6 +51,9 @@ __all__ = [
     "add_penalty_gradient",
     "batch_norm",
     "batch_norm_backward",
+    "check_adam",
+    "check_rmsprop",
+    "check_sgd",
     "cross_entropy",
     "cross_entropy_backward",
     "cross_entropy_with_log_sums",

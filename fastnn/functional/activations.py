@@ -58,7 +58,7 @@ def activation(name: str, x: ArrayLike, negative_slope: float = 0.01, *, out: Ar
 
     The formulas and their sources: `fastnn_kernels.cpu.activations`. Raises ValueError or TypeError for bad arguments.
     """
-    kind, slope = kind_and_slope(name, negative_slope)
+    kind, slope = kind_and_slope(choice("name", name, _NAMES), negative_slope)
     x = floats("x", x)
     y = output("out", out, x.shape, x.dtype)
     run(kernels.activation_forward, x.size * _FORWARD_NS[name], x.reshape(-1), kind, slope, y.reshape(-1))
@@ -69,7 +69,7 @@ def activation_backward(
     name: str, dy: ArrayLike, y: ArrayLike, negative_slope: float = 0.01, *, out: Array | None = None
 ) -> Array:
     """dx = dy · f'(x), from the output y = f(x). dy, y: one shape. out: an array for the result, dy itself too."""
-    kind, slope = kind_and_slope(name, negative_slope)
+    kind, slope = kind_and_slope(choice("name", name, _NAMES), negative_slope)
     y = floats("y", y)
     dy = floats("dy", dy, dtype=y.dtype)
     same_shape("dy", dy, y.shape, "that of y")
@@ -131,6 +131,8 @@ def selu_backward(dy: ArrayLike, y: ArrayLike, *, out: Array | None = None) -> A
 def softmax(x: ArrayLike) -> Array:
     """eˣ / Σ eˣ over the last axis, shifted so that it cannot overflow. x: (..., k). For use, not for training."""
     x = floats("x", x)
+    if x.ndim == 0 or x.shape[-1] == 0:
+        raise ValueError(f"x: expected at least one class in the last axis, got shape {x.shape}")
     e: Array = np.exp(x - x.max(axis=-1, keepdims=True))
     e /= e.sum(axis=-1, keepdims=True)
     return e

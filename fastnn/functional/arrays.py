@@ -8,7 +8,7 @@ from numpy.typing import DTypeLike
 from fastnn_kernels.cpu.gather import gather_rows
 from fastnn_kernels.cpu.random import random_bits as random_bits_kernel
 
-from .._check import Array, float_dtype, integer, number, output, quote
+from .._check import Array, as_array, float_dtype, integer, number, output, quote
 from ._dispatch import run
 
 __all__ = ["gather", "random_bits"]
@@ -45,9 +45,12 @@ def gather(source: Array, index: Array, scale: float = 1.0, dtype: DTypeLike = n
     >>> gather(np.array([[0], [255]], np.uint8), np.array([1]), scale=1 / 255)
     array([[1.]], dtype=float32)
     """
-    source = np.asarray(source)
+    source = as_array("source", source)
     if source.ndim != 2 or source.dtype.kind not in "biuf":
         raise ValueError(f"source: expected a 2-D array of real numbers, got {quote(source)}")
+    index = as_array("index", index)
+    if index.dtype.kind not in "iu":
+        raise TypeError(f"index: expected an array of integers, got dtype {index.dtype}")
     index = np.ascontiguousarray(index, dtype=np.int64)
     if index.ndim != 1 or (index.size and (index.min() < 0 or index.max() >= source.shape[0])):
         raise ValueError(f"index: expected row numbers from 0 to {source.shape[0] - 1}, got {quote(index)}")

@@ -95,6 +95,8 @@ def linear_backward(
     if activation is not None:
         if y is None:
             raise ValueError(f"y: expected the output of linear with activation {activation!r}, got None")
+        y = floats("y", y, dtype=weight.dtype)
+        same_shape("y", y, dz.shape, "that of dy")
         dz = activation_backward(activation, dz, y, negative_slope)
     packed = np.empty(max(weight.size if need_dx else 0, dz.size), weight.dtype)
     work = m * weight.size * _PRODUCT_NS

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from fastnn_kernels.cpu import losses as kernels
 
-from .._check import Array, choice, floats, labels, number, output, same_shape
+from .._check import Array, as_array, choice, floats, labels, number, output, same_shape
 from ._dispatch import run
 
 __all__ = ["cross_entropy", "cross_entropy_backward", "mse_loss", "mse_loss_backward"]
@@ -58,6 +58,8 @@ def cross_entropy_backward(
     if log_sums is None:
         _, log_sums = cross_entropy_with_log_sums(logits, targets, label_smoothing)
     logits, targets, smoothing = _arguments(logits, targets, label_smoothing)
+    log_sums = floats("log_sums", log_sums, dtype=logits.dtype)
+    same_shape("log_sums", log_sums, logits.shape[:1], "one a row")
     weights = _dlosses(dloss, reduction, logits.shape[:1], logits.shape[0], logits.dtype)
     dlogits = output("out", out, logits.shape, logits.dtype)
     kernel = kernels.cross_entropy_backward if targets.ndim == 1 else kernels.soft_cross_entropy_backward
@@ -106,7 +108,7 @@ def _arguments(logits: ArrayLike, targets: ArrayLike, label_smoothing: float) ->
     if logits.size == 0:
         raise ValueError(f"logits: expected at least one row and one class, got shape {logits.shape}")
     smoothing = number("label_smoothing", label_smoothing, low=0.0, high=1.0, open_high=True)
-    targets = np.asarray(targets)
+    targets = as_array("targets", targets)
     if targets.ndim == 2:
         targets = floats("targets", targets, dtype=logits.dtype)
         same_shape("targets", targets, logits.shape, "a probability for each logit")

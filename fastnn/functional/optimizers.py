@@ -7,13 +7,40 @@ import numpy as np
 from fastnn_kernels.cpu import optimizers as kernels
 from fastnn_kernels.cpu import reductions
 
-from .._check import Array, floats, output
+from .._check import Array, floats, integer, number, output, quote
 from ._dispatch import run
 
 __all__ = ["add_penalty_gradient", "adam_update", "rmsprop_update", "sgd_update", "squared_norm"]
 
 _SGD_NS, _RMSPROP_NS, _ADAM_NS = 0.15, 0.3, 0.4
 _NORM_NS, _PENALTY_NS = 0.27, 0.6
+
+
+def check_sgd(lr: float, momentum: float, dampening: float, nesterov: bool, weight_decay: float) -> None:
+    """The settings of SGD are possible, or an error names the one that is not."""
+    _check_common(lr, weight_decay)
+    number("momentum", momentum, low=0.0)
+    number("dampening", dampening)
+    if nesterov and (momentum == 0.0 or dampening != 0.0):
+        raise ValueError(f"nesterov: expected momentum > 0 and dampening 0 with it, got {momentum} and {dampening}")
+
+
+def check_rmsprop(lr: float, rho: float, eps: float, momentum: float, weight_decay: float, *, rho_name: str = "rho") -> None:
+    """The settings of RMSprop are possible, or an error names the one that is not."""
+    _check_common(lr, weight_decay)
+    number(rho_name, rho, low=0.0, high=1.0)
+    number("eps", eps, low=0.0, open_low=True)
+    number("momentum", momentum, low=0.0)
+
+
+def check_adam(lr: float, betas: tuple[float, float], eps: float, weight_decay: float) -> None:
+    """The settings of Adam are possible, or an error names the one that is not."""
+    _check_common(lr, weight_decay)
+    if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+        raise TypeError(f"betas: expected two numbers, got {quote(betas)}")
+    for i, beta in enumerate(betas):
+        number(f"betas[{i}]", beta, low=0.0, high=1.0, open_high=True)
+    number("eps", eps, low=0.0, open_low=True)
 
 
 def sgd_update(
@@ -38,6 +65,7 @@ def sgd_update(
     ... w
     array([0.95])
     """
+    check_sgd(lr, momentum, dampening, nesterov, weight_decay)
     _writable(parameters=parameters)
     gradients = _flat("gradients", gradients, parameters)
     velocity = _state("velocity", velocity, parameters, needed=momentum != 0.0)
@@ -65,6 +93,7 @@ def rmsprop_update(
     gradient_scale: float = 1.0,
 ) -> None:
     """One step of RMSprop, in place. All arrays (size,), one dtype; mean only if centered, velocity only with momentum."""
+    check_rmsprop(lr, rho, eps, momentum, weight_decay)
     _writable(parameters=parameters)
     gradients = _flat("gradients", gradients, parameters)
     inside, outside = (eps, 0.0) if eps_inside_sqrt else (0.0, eps)
@@ -94,6 +123,8 @@ def adam_update(
     gradient_scale: float = 1.0,
 ) -> None:
     """Step number t (from 1) of Adam, in place. All arrays (size,), one dtype; largest_moment only with amsgrad."""
+    check_adam(lr, betas, eps, weight_decay)
+    integer("t", t, low=1)
     _writable(parameters=parameters)
     gradients = _flat("gradients", gradients, parameters)
     inside, outside = (eps, 0.0) if eps_inside_sqrt else (0.0, eps)
@@ -130,16 +161,21 @@ def add_penalty_gradient(weights: Array, gradients: Array, l1: float, l2: float)
     return float(out[0]), float(out[1])
 
 
+def _check_common(lr: float, weight_decay: float) -> None:
+    number("lr", lr, low=0.0)
+    number("weight_decay", weight_decay, low=0.0)
+
+
 def _writable(**arrays: Array) -> None:
     for name, array in arrays.items():
         if not isinstance(array, np.ndarray) or array.ndim != 1 or array.dtype not in (np.float32, np.float64):
-            raise TypeError(f"{name}: expected a 1-D float32 or float64 array, got {array!r:.60}")
+            raise TypeError(f"{name}: expected a 1-D float32 or float64 array, got {quote(array)}")
         output(name, array, array.shape, array.dtype)
 
 
 def _flat(name: str, array: Array, like: Array) -> Array:
     if not isinstance(array, np.ndarray) or array.shape != like.shape or array.dtype != like.dtype:
-        raise ValueError(f"{name}: expected shape {like.shape} and dtype {like.dtype}, got {array!r:.60}")
+        raise ValueError(f"{name}: expected shape {like.shape} and dtype {like.dtype}, got {quote(array)}")
     return np.ascontiguousarray(array)
 
 

@@ -56,7 +56,7 @@ class LeakyReLU(_Activation):
         self.negative_slope = number("negative_slope", negative_slope, low=0.0)
 
     def __repr__(self) -> str:
-        return f"LeakyReLU({self.negative_slope!r})"
+        return self._repr(repr(self.negative_slope))
 
 
 class Sigmoid(_Activation):

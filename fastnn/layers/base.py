@@ -131,13 +131,15 @@ class Layer:
 
     def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
         """Copy the arrays of a state_dict in. ValueError, with nothing changed, where names or shapes do not match."""
+        if not isinstance(state, Mapping):
+            raise TypeError(f"state: expected a mapping of names to arrays, got {quote(state)}")
         own = dict(self._state())
         missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
         if missing or unknown:
             raise ValueError(f"state: expected the keys of state_dict(); missing {missing}, unknown {unknown}")
         values = {}
         for name, array in own.items():
-            values[name] = floats(f"state[{name!r}]", state[name], dtype=self.dtype)
+            values[name] = floats(f"state[{name!r}]", state[name], dtype=self.dtype).copy()  # it may be our own view
             if values[name].shape != array.shape:
                 raise ValueError(f"state[{name!r}]: expected shape {array.shape}, got {values[name].shape}")
         for name, array in own.items():
@@ -148,11 +150,15 @@ class Layer:
         dtype = float_dtype("dtype", dtype)
         clone = copy.deepcopy(self)
         for layer in clone.walk():
-            layer.dtype = dtype
-            for arrays in (layer._parameters, layer._gradients, layer.buffers):
-                arrays.update({name: array.astype(dtype) for name, array in arrays.items()})
+            layer._cast(dtype)
         clone._bind()
         return clone
+
+    def _cast(self, dtype: np.dtype[Any]) -> None:
+        """Hold own arrays in this dtype, without drawing parameters that are still to be drawn."""
+        self.dtype = dtype
+        for arrays in (self._parameters, self._gradients, self.buffers):
+            arrays.update({name: array.astype(dtype) for name, array in arrays.items()})
 
     def __getstate__(self) -> dict[str, Any]:
         self._materialize()  # so that a copy has the same parameters
@@ -189,7 +195,12 @@ class Layer:
             object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
+        return self._repr()
+
+    def _repr(self, *arguments: str) -> str:
+        """The constructor's call, with the dtype where it is not the usual one."""
+        shown = arguments if self.dtype == np.float32 else (*arguments, f"dtype={self.dtype.name!r}")
+        return f"{type(self).__name__}({', '.join(shown)})"
 
     # for layers of our own
 

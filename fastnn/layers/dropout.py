@@ -53,4 +53,4 @@ class Dropout(Layer):
         return dy if step is None else F.dropout_backward(dy, self.p, self._seed, step, stream=self._stream)
 
     def __repr__(self) -> str:
-        return f"Dropout({self.p!r})"
+        return self._repr(repr(self.p))

@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike
 
 from .. import functional as F
 from .. import init
-from .._check import Array, boolean, integer
+from .._check import Array, boolean, integer, quote
 from ..random import INIT, Stream, make_seed
 from .base import Layer
 
@@ -51,9 +51,9 @@ class Linear(Layer):
         self.in_features = integer("in_features", in_features, low=1)
         self.out_features = integer("out_features", out_features, low=1)
         self.has_bias = boolean("bias", bias)
-        for chosen in (weight_init, bias_init):
-            if chosen is not None:
-                _initializer(chosen)
+        if weight_init is not None:
+            _initializer("weight_init", weight_init)
+        _initializer("bias_init", bias_init)
         self.weight_init, self.bias_init = weight_init, bias_init
         self._seed = None if seed is None else make_seed(seed)
         self._x: Array | None = None
@@ -84,22 +84,26 @@ class Linear(Layer):
     def reset_parameters(self, source: Stream | None = None, next_layer: Layer | None = None) -> None:
         source = source or Stream(make_seed(self._seed), INIT)
         default: str = getattr(next_layer, "default_weight_init", "xavier_normal")
-        draw = _initializer(default if self.weight_init is None else self.weight_init)
+        draw = _initializer("weight_init", default if self.weight_init is None else self.weight_init)
         weight = draw((self.in_features, self.out_features), source, self.dtype)
-        if weight.size > 1 and np.all(weight == weight.flat[0]):
+        if self.out_features > 1 and np.all(weight == weight.flat[0]):
             warnings.warn(
                 f"all weights of {self!r} start equal, so its units get equal gradients and stay copies of one another",
                 UserWarning,
                 stacklevel=3,
             )
-        self._pending = False
-        self.weight = weight
-        if self.has_bias:
-            source = Stream(source.seed, INIT, source.number & 0xFFFFFF, step=1)
-            draw = _initializer(self.bias_init)
-            if self.bias_init == "fan_in_uniform":  # a bias's shape does not tell its fan-in
-                draw = partial(init.fan_in_uniform, fan_in=self.in_features)
-            self.bias = draw((self.out_features,), source, self.dtype)
+        self._pending, pending = False, self._pending  # assigning asks for the arrays, which would draw them
+        try:
+            self.weight = weight
+            if self.has_bias:
+                source = Stream(source.seed, INIT, source.number & 0xFFFFFF, step=1)
+                draw = _initializer("bias_init", self.bias_init)
+                if self.bias_init == "fan_in_uniform":  # a bias's shape does not tell its fan-in
+                    draw = partial(init.fan_in_uniform, fan_in=self.in_features)
+                self.bias = draw((self.out_features,), source, self.dtype)
+        except Exception:
+            self._pending = pending
+            raise
 
     def __repr__(self) -> str:
         parts = [f"{self.in_features}, {self.out_features}"]
@@ -109,8 +113,13 @@ class Linear(Layer):
             parts.append(f"weight_init={self.weight_init!r}")
         if self.bias_init != "zeros":
             parts.append(f"bias_init={self.bias_init!r}")
-        return f"Linear({', '.join(parts)})"
+        return self._repr(*parts)
 
 
-def _initializer(chosen: str | init.Initializer) -> init.Initializer:
-    return init.by_name(chosen) if isinstance(chosen, str) else chosen
+def _initializer(argument: str, chosen: str | init.Initializer) -> init.Initializer:
+    """The function that draws: one of ours by name, or another, which gets a NumPy Generator."""
+    if isinstance(chosen, str):
+        return init.by_name(chosen, argument)
+    if not callable(chosen):
+        raise TypeError(f"{argument}: expected the name of a function in fastnn.init or a function, got {quote(chosen)}")
+    return lambda shape, seed, dtype: chosen(shape, init.as_generator(seed), dtype)

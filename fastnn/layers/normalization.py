@@ -108,4 +108,4 @@ class BatchNorm1d(Layer):
             parts.append("affine=False")
         if not self.unbiased_running_var:
             parts.append("unbiased_running_var=False")
-        return f"BatchNorm1d({', '.join(parts)})"
+        return self._repr(*parts)

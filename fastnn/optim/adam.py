@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .. import functional as F
-from .._check import Array, boolean, number
+from .._check import Array, boolean
 from .base import Optimizer
 
 __all__ = ["Adam"]
@@ -34,20 +34,15 @@ class Adam(Optimizer):
         self.amsgrad = boolean("amsgrad", amsgrad)
         self.bias_correction = boolean("bias_correction", bias_correction)
         self.eps_inside_sqrt = boolean("eps_inside_sqrt", eps_inside_sqrt)
-        self._check_settings()
+        self.check_settings()
 
     def _state_names(self) -> tuple[str, ...]:
         return ("first_moment", "second_moment", *(("largest_moment",) if self.amsgrad else ()))
 
-    def _check_settings(self) -> None:
-        super()._check_settings()
-        if not isinstance(self.betas, (tuple, list)) or len(self.betas) != 2:
-            raise TypeError(f"betas: expected two numbers, got {self.betas!r}")
-        for i, beta in enumerate(self.betas):
-            number(f"betas[{i}]", beta, low=0.0, high=1.0, open_high=True)
-        number("eps", self.eps, low=0.0, open_low=True)
+    def check_settings(self) -> None:
+        F.check_adam(self.lr, self.betas, self.eps, self.weight_decay)
 
-    def _update(self, w: Array, g: Array, state: dict[str, Array], scale: float) -> None:
+    def _update(self, w: Array, g: Array, state: dict[str, Array], scale: float, fresh: bool) -> None:
         F.adam_update(
             w,
             g,

@@ -24,8 +24,8 @@ class Optimizer:
     """
 
     def __init__(self, lr: float, weight_decay: float) -> None:
-        self.lr = number("lr", lr, low=0.0)
-        self.weight_decay = number("weight_decay", weight_decay, low=0.0)
+        self.lr = lr
+        self.weight_decay = weight_decay
         self.steps = 0
         self._model: Any = None
         self._arrays: tuple[list[Array], list[Array]] = ([], [])
@@ -56,14 +56,19 @@ class Optimizer:
         """The live state arrays, in a fixed order."""
         return [array for arrays in self._state for array in arrays.values()]
 
+    def check_settings(self) -> None:
+        """Refuse impossible settings, also those that were changed since the constructor; names the one."""
+        raise NotImplementedError
+
     def step(self, gradient_scale: float = 1.0) -> None:
         """Update all parameters once. gradient_scale multiplies the gradients on the way, e.g. for clipping."""
         if not self.bound:
             raise ValueError(f"step: expected bind(model) before it, got an unbound {type(self).__name__}")
         scale = number("gradient_scale", gradient_scale)
-        self._check_settings()
         for (w, g), state in zip(self._pairs(), self._state, strict=True):
-            self._update(w.reshape(-1), g.reshape(-1), state, scale)
+            missing = [name for name in self._state_names() if name not in state]  # of settings changed since bind
+            state.update({name: np.zeros(w.size, w.dtype) for name in missing})
+            self._update(w.reshape(-1), g.reshape(-1), state, scale, self.steps == 0 or bool(missing))
         self.steps += 1
 
     def state_dict(self) -> dict[str, Any]:
@@ -73,10 +78,13 @@ class Optimizer:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take settings, steps and state over from the same rule bound to arrays of the same sizes; else ValueError."""
+        if not isinstance(state, dict) or state.keys() != {"settings", "steps", "state"}:
+            raise ValueError(f"state: expected a state_dict() with settings, steps and state, got {quote(state)}")
         own = [{name: array.size for name, array in arrays.items()} for arrays in self._state]
         given = [{name: np.size(array) for name, array in arrays.items()} for arrays in state["state"]]
         if own != given or state["settings"].keys() != self.settings.keys():
             raise ValueError(f"state: expected settings {list(self.settings)} and arrays {own}, got {given}")
+        type(self)(**state["settings"])  # refuses impossible settings
         for name, value in state["settings"].items():
             setattr(self, name, value)
         self.steps = int(state["steps"])
@@ -100,12 +108,8 @@ class Optimizer:
     def _state_names(self) -> tuple[str, ...]:
         raise NotImplementedError
 
-    def _check_settings(self) -> None:
-        """Refuse settings that were changed to something impossible since the constructor checked them."""
-        number("lr", self.lr, low=0.0)
-        number("weight_decay", self.weight_decay, low=0.0)
-
-    def _update(self, w: Array, g: Array, state: dict[str, Array], scale: float) -> None:
+    def _update(self, w: Array, g: Array, state: dict[str, Array], scale: float, fresh: bool) -> None:
+        """Update one flat array in place. fresh: whether the state is still zero."""
         raise NotImplementedError
 
 
@@ -117,10 +121,11 @@ def clip_grad_norm_(model: Any, max_norm: float) -> float:
     max_norm = number("max_norm", max_norm, low=0.0, open_low=True)
     gradients = _arrays_of(model)[1]
     norm = float(np.sqrt(sum(F.squared_norm(g) for g in gradients)))
-    factor = min(1.0, max_norm / (norm + 1e-6))
-    if factor < 1.0:
-        for g in gradients:
-            g *= g.dtype.type(factor)
+    factor = float(np.minimum(1.0, max_norm / (norm + 1e-6)))
+    if factor != 1.0:
+        with np.errstate(invalid="ignore"):  # a gradient that is not finite stays so, as in torch
+            for g in gradients:
+                g *= g.dtype.type(factor)
     return norm
 
 
@@ -128,10 +133,12 @@ def _arrays_of(model: Any) -> tuple[list[Array], list[Array]]:
     flat = getattr(model, "flat_parameters", None)
     if flat is not None:
         return [flat], [model.flat_gradients]
-    parameters, gradients = getattr(model, "parameters", None), getattr(model, "gradients", None)
-    if not isinstance(parameters, dict) or not isinstance(gradients, dict):
-        raise TypeError(f"model: expected a model or layer with parameters and gradients, got {quote(model)}")
-    return list(parameters.values()), list(gradients.values())
+    layers = list(model.walk()) if callable(getattr(model, "walk", None)) else [model]
+    for layer in layers:
+        if not isinstance(getattr(layer, "parameters", None), dict) or not isinstance(getattr(layer, "gradients", None), dict):
+            raise TypeError(f"model: expected a model or layer with parameters and gradients, got {quote(model)}")
+    parameters = [array for layer in layers for array in layer.parameters.values()]
+    return parameters, [array for layer in layers for array in layer.gradients.values()]
 
 
 def _check_arrays(parameters: list[Array], gradients: list[Array]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .. import functional as F
-from .._check import Array, boolean, number
+from .._check import Array, boolean
 from .base import Optimizer
 
 __all__ = ["RMSprop"]
@@ -34,18 +34,15 @@ class RMSprop(Optimizer):
         self.momentum = momentum
         self.centered = boolean("centered", centered)
         self.eps_inside_sqrt = boolean("eps_inside_sqrt", eps_inside_sqrt)
-        self._check_settings()
+        self.check_settings()
 
     def _state_names(self) -> tuple[str, ...]:
         return ("square", *(("mean",) if self.centered else ()), *(("velocity",) if self.momentum else ()))
 
-    def _check_settings(self) -> None:
-        super()._check_settings()
-        number("alpha", self.alpha, low=0.0, high=1.0)
-        number("eps", self.eps, low=0.0, open_low=True)
-        number("momentum", self.momentum, low=0.0)
+    def check_settings(self) -> None:
+        F.check_rmsprop(self.lr, self.alpha, self.eps, self.momentum, self.weight_decay, rho_name="alpha")
 
-    def _update(self, w: Array, g: Array, state: dict[str, Array], scale: float) -> None:
+    def _update(self, w: Array, g: Array, state: dict[str, Array], scale: float, fresh: bool) -> None:
         F.rmsprop_update(
             w,
             g,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .. import functional as F
-from .._check import Array, boolean, number
+from .._check import Array, boolean
 from .base import Optimizer
 
 __all__ = ["SGD"]
@@ -34,19 +34,15 @@ class SGD(Optimizer):
         self.momentum = momentum
         self.dampening = dampening
         self.nesterov = boolean("nesterov", nesterov)
-        self._check_settings()
+        self.check_settings()
 
     def _state_names(self) -> tuple[str, ...]:
         return ("velocity",) if self.momentum else ()
 
-    def _check_settings(self) -> None:
-        super()._check_settings()
-        number("momentum", self.momentum, low=0.0)
-        number("dampening", self.dampening)
-        if self.nesterov and (self.momentum == 0.0 or self.dampening != 0.0):
-            raise ValueError(f"nesterov: expected momentum > 0 and dampening 0 with it, got {self.momentum} and {self.dampening}")
+    def check_settings(self) -> None:
+        F.check_sgd(self.lr, self.momentum, self.dampening, self.nesterov, self.weight_decay)
 
-    def _update(self, w: Array, g: Array, state: dict[str, Array], scale: float) -> None:
+    def _update(self, w: Array, g: Array, state: dict[str, Array], scale: float, fresh: bool) -> None:
         F.sgd_update(
             w,
             g,
@@ -57,5 +53,5 @@ class SGD(Optimizer):
             nesterov=self.nesterov,
             weight_decay=self.weight_decay,
             gradient_scale=scale,
-            first_step=self.steps == 0,
+            first_step=fresh,
         )

@@ -1,0 +1,112 @@
+"""Penalties: their value, their gradient, and what they act on."""
+
+import numpy as np
+import pytest
+from library.helpers import FEATURES, blobs, small_model
+
+import fastnn as fnn
+
+PENALTIES = {
+    # name: (penalty, l1 and l2 of l1 · Σ|W| + l2 · ΣW²)
+    "L1": (fnn.L1(0.3), 0.3, 0.0),
+    "L2": (fnn.L2(0.3), 0.0, 0.15),
+    "L2, whole": (fnn.L2(0.3, half=False), 0.0, 0.3),
+    "elastic net": (fnn.ElasticNet(0.3, 0.2), 0.3, 0.2),
+    "elastic net, half": (fnn.ElasticNet(0.3, 0.2, half=True), 0.3, 0.1),
+    "none": (fnn.ElasticNet(0.0, 0.0), 0.0, 0.0),
+}
+each_penalty = pytest.mark.parametrize(("penalty", "l1", "l2"), PENALTIES.values(), ids=PENALTIES.keys())
+
+
+def model():
+    model = small_model(dtype=np.float64)
+    model.flat_gradients[:] = 0.0
+    model[0].weight[0, :3] = 0.0
+    return model
+
+
+def weights(model):
+    return [model[0].weight, model[4].weight]
+
+
+@each_penalty
+def test_the_penalty_follows_its_formula(penalty, l1, l2):
+    net = model()
+    expected = sum(l1 * np.abs(w).sum() + l2 * (w**2).sum() for w in weights(net))
+    assert penalty.add_gradient(net, 10) == pytest.approx(expected, rel=1e-12)
+
+
+@each_penalty
+def test_the_gradient_is_added_to_the_weights_alone_and_zero_at_zero(penalty, l1, l2):
+    net = model()
+    net.flat_gradients[:] = 5.0
+    parameters = net.flat_parameters.copy()
+    penalty.add_gradient(net, 10)
+    for layer in (net[0], net[4]):
+        w = layer.weight
+        np.testing.assert_allclose(layer.gradients["weight"], 5.0 + l1 * np.sign(w) + 2 * l2 * w, rtol=1e-12)
+        assert (layer.gradients["bias"] == 5.0).all()
+    assert (net[0].gradients["weight"][0, :3] == 5.0).all()
+    assert (net[1].gradients["weight"] == 5.0).all(), "not on batch normalisation's"
+    assert np.array_equal(net.flat_parameters, parameters)
+
+
+@each_penalty
+def test_scaling_by_rows_divides_penalty_and_gradient(penalty, l1, l2):
+    plain, scaled = model(), model()
+    by_rows = fnn.ElasticNet(l1, l2, scale="rows")
+    assert by_rows.add_gradient(scaled, 8) == pytest.approx(penalty.add_gradient(plain, 8) / 8, rel=1e-12)
+    np.testing.assert_allclose(scaled.flat_gradients, plain.flat_gradients / 8, rtol=1e-12)
+
+
+@each_penalty
+@pytest.mark.parametrize("scale", ["none", "rows"])
+def test_repr_rebuilds_the_penalty(penalty, l1, l2, scale):
+    kind = type(penalty)
+    penalty = eval(repr(penalty).replace("scale='none'", f"scale={scale!r}"), vars(fnn).copy())
+    assert type(penalty) is kind
+    again = eval(repr(penalty), vars(fnn).copy())
+    assert repr(again) == repr(penalty)
+    assert f"scale={scale!r}" in repr(again)
+    nets = [model(), model()]
+    assert again.add_gradient(nets[0], 4) == penalty.add_gradient(nets[1], 4)
+
+
+def test_l2_is_weight_decay_for_plain_gradient_descent():
+    x, y = blobs()
+
+    def train(regularizer, weight_decay):
+        net = fnn.Sequential(
+            fnn.Linear(FEATURES, 4, bias=False), fnn.Tanh(), fnn.Linear(4, 3, bias=False), seed=0, dtype=np.float64
+        )
+        trainer = fnn.Trainer(net, fnn.CrossEntropyLoss(), fnn.SGD(lr=0.1, weight_decay=weight_decay), regularizer=regularizer)
+        trainer.fit(x, y, epochs=2, batch_size=16)
+        return net.flat_parameters
+
+    np.testing.assert_allclose(train(fnn.L2(0.2), 0.0), train(None, 0.2), rtol=1e-10, atol=1e-12)
+
+
+def test_weights_inside_nested_models_are_penalised_once():
+    inner = fnn.Sequential(fnn.Linear(4, 3), fnn.BatchNorm1d(3), seed=1)
+    net = fnn.Sequential(fnn.Linear(2, 4), inner, seed=0, dtype=np.float64)
+    expected = np.abs(net[0].weight).sum() + np.abs(inner[0].weight).sum()
+    assert fnn.L1(1.0).add_gradient(net, 1) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "argument"),
+    [
+        (lambda: fnn.L1(-1.0), ValueError, "strength"),
+        (lambda: fnn.L2(np.nan), ValueError, "strength"),
+        (lambda: fnn.L2(np.inf), ValueError, "strength"),
+        (lambda: fnn.L2("1"), TypeError, "strength"),
+        (lambda: fnn.L2(True), TypeError, "strength"),
+        (lambda: fnn.ElasticNet(-1.0, 0.0), ValueError, "l1"),
+        (lambda: fnn.ElasticNet(0.0, -1.0), ValueError, "l2"),
+        (lambda: fnn.L2(1.0, half=1), TypeError, "half"),
+        (lambda: fnn.L1(1.0, scale="columns"), ValueError, "scale"),
+    ],
+)
+def test_bad_arguments_are_refused_by_name(make, error, argument):
+    with pytest.raises(error, match=rf"^{argument}: expected"):
+        make()
