@@ -32,8 +32,8 @@ from .losses import (
 )
 from .normalization import BatchNormGradients, batch_norm, batch_norm_backward
 from .optimizers import (
-    add_penalty_gradient,
     adam_update,
+    add_penalty_gradient,
     check_adam,
     check_rmsprop,
     check_sgd,
