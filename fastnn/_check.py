@@ -17,6 +17,7 @@ __all__ = [
     "floats",
     "integer",
     "labels",
+    "nonempty",
     "number",
     "output",
     "quote",
@@ -70,7 +71,8 @@ def floats(name: str, value: ArrayLike, *, dtype: DTypeLike | None = None, ndim:
     """
     array = reals(name, value)
     if dtype is None:
-        dtype = array.dtype if array.dtype in _FLOATS else np.float32
+        native = array.dtype.newbyteorder("=")
+        dtype = native if native in _FLOATS else np.float32
     if ndim is not None and array.ndim != ndim:
         raise ValueError(f"{name}: expected {ndim} dimension{'s' * (ndim != 1)}, got shape {array.shape}")
     if array.ndim == 0:
@@ -84,16 +86,25 @@ def same_shape(name: str, array: Array, shape: tuple[int, ...], of: str) -> None
         raise ValueError(f"{name}: expected shape {shape}, {of}, got {array.shape}")
 
 
-def output(name: str, out: Array | None, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """`out` if it can hold the result, a new array if it is None."""
+def nonempty(name: str, array: Array) -> Array:
+    """An array with at least one element."""
+    if array.size == 0:
+        raise ValueError(f"{name}: expected at least one element, got shape {array.shape}")
+    return array
+
+
+def output(name: str, out: Array | None, shape: tuple[int, ...], dtype: np.dtype[Any], *, apart: tuple[Array, ...] = ()) -> Array:
+    """`out` if it can hold the result, a new array if it is None. apart: inputs that it must not share memory with."""
     if out is None:
         return np.empty(shape, dtype)
-    if not isinstance(out, np.ndarray):
+    if type(out) not in (np.ndarray, np.memmap):  # a np.matrix, say, stays 2-D when it is flattened
         raise TypeError(f"{name}: expected a NumPy array, got {quote(out)}")
     if out.shape != shape or out.dtype != dtype:
         raise ValueError(f"{name}: expected shape {shape} and dtype {dtype}, got {quote(out)}")
     if not out.flags.c_contiguous or not out.flags.writeable:
         raise ValueError(f"{name}: expected a writeable C-contiguous array, got one that is not")
+    if any(np.may_share_memory(out, array) for array in apart):
+        raise ValueError(f"{name}: expected an array that shares no memory with the inputs, got one that does")
     return out
 
 

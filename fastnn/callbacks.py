@@ -21,6 +21,8 @@ __all__ = ["Callback", "EarlyStopping", "ProgressBar"]
 class Callback:
     """Base of the callbacks. `logs` maps names to numbers (loss, accuracy, val_loss ...); trainer.stop() ends training."""
 
+    every_batch = True  # False: on_batch_end may be called for the last of several steps only, some 20 times a second
+
     def on_fit_begin(self, trainer: Trainer, epochs: int, steps: int) -> None:
         """Before the first epoch; steps is the number of batches an epoch."""
 
@@ -119,6 +121,8 @@ class EarlyStopping(Callback):
 class ProgressBar(Callback):
     """A bar for each epoch, with the running loss and the epoch's results. Needs `pip install "fastnn[progress]"`."""
 
+    every_batch = False
+
     def __init__(self, file: TextIO | None = None) -> None:
         try:
             from tqdm import tqdm
@@ -142,7 +146,7 @@ class ProgressBar(Callback):
         )
 
     def on_batch_end(self, trainer: Trainer, step: int, logs: dict[str, float]) -> None:
-        if self._bar.update(1):  # true when the bar is drawn again, some ten times a second
+        if self._bar.update(step + 1 - self._bar.n):  # true when the bar is drawn again, some ten times a second
             self._bar.set_postfix(_shown(logs), refresh=False)
 
     def on_epoch_end(self, trainer: Trainer, epoch: int, logs: dict[str, float]) -> None:

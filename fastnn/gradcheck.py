@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike
 
 from ._check import Array, floats, integer, number, quote
 from .layers import Layer
-from .random import INIT, Stream
+from .random import GRADCHECK, Stream
 from .regularizers import ElasticNet
 
 __all__ = ["GradcheckEntry", "GradcheckReport", "gradcheck"]
@@ -34,7 +34,10 @@ _GRADES = ((1e-7, "excellent"), (1e-5, "good"), (1e-3, "suspicious"), (math.inf,
 
 @dataclass(frozen=True)
 class GradcheckEntry:
-    """The outcome for one array. `checked` numbers were compared, `kinks` left out; `worst` is the index that is furthest off."""
+    """The outcome for one array. `checked` numbers were compared, `kinks` left out; `worst` is the index that is furthest off.
+
+    Where nothing could be checked the difference is NaN and the verdict "unchecked".
+    """
 
     name: str
     difference: float
@@ -55,11 +58,11 @@ class GradcheckReport:
     @property
     def difference(self) -> float:
         """The largest difference of all arrays."""
-        return max(entry.difference for entry in self.entries)
+        return max((entry.difference for entry in self.entries if entry.checked), default=math.nan)
 
     @property
     def verdict(self) -> str:
-        """The worst verdict of all arrays: excellent, good, suspicious or wrong."""
+        """The worst verdict of all arrays: excellent, good, suspicious or wrong; unchecked if all of them are."""
         return _grade(self.difference)
 
     @property
@@ -113,14 +116,14 @@ def gradcheck(
     floor = number("floor", floor, low=0.0)
     if max_checks is not None:
         max_checks = integer("max_checks", max_checks, low=1)
-    problem = _Problem(target, x, y, loss, regularizer, Stream(seed, INIT, 1))
+    problem = _Problem(target, x, y, loss, regularizer, Stream(seed, GRADCHECK))
     gradients = problem.gradients()
     tolerance = _GRADES[0][0]
     entries = []
     for position, (name, array) in enumerate(problem.arrays.items()):
         indices = np.arange(array.size)
         if max_checks is not None and array.size > max_checks:
-            indices = np.sort(Stream(seed, INIT, 2 + position).permutation(array.size)[:max_checks])
+            indices = np.sort(Stream(seed, GRADCHECK, 1 + position).permutation(array.size)[:max_checks])
         entries.append(_compare(name, array, gradients[name], indices, problem, epsilon, floor, tolerance))
     return GradcheckReport(tuple(entries))
 
@@ -161,7 +164,7 @@ class _Problem:
         if self._loss is None:
             return np.array(output)
         value = np.atleast_1d(np.asarray(self._loss.forward(output, self._y), dtype=np.float64)).copy()
-        return value + (0.0 if self._regularizer is None else self._penalty())
+        return value if self._regularizer is None else np.append(value, self._penalty())
 
     def gradients(self) -> dict[str, Array]:
         """The analytic gradients of J at the present point, by name."""
@@ -251,6 +254,8 @@ def _compare(
     difference = 0.0 if max(norms) <= floor else gap / (norms[0] + norms[1])
     if not math.isfinite(gap):
         difference = math.inf
+    if not len(kept):
+        difference = math.nan
     worst = int(np.nanargmax(np.abs(analytic - numeric))) if len(kept) and not np.isnan(gap) else 0
     return GradcheckEntry(
         name=name,
@@ -284,4 +289,6 @@ def _kinked(problem: _Problem, array: Array, index: int, epsilon: float, toleran
 
 
 def _grade(difference: float) -> str:
+    if math.isnan(difference):
+        return "unchecked"
     return next((word for bound, word in _GRADES if difference < bound), "wrong")

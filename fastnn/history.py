@@ -22,7 +22,7 @@ class History:
 
     >>> history = History()
     >>> history.append({"loss": 0.5})
-    ... history["loss"]
+    >>> history["loss"]
     array([0.5])
     """
 

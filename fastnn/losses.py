@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from . import functional as F
 from ._check import Array, as_array, choice, floats, labels, number, reals, same_shape
+from .functional.losses import reduce_losses
 
 __all__ = ["CrossEntropyLoss", "MSELoss"]
 
@@ -42,7 +43,7 @@ class CrossEntropyLoss:
         logits, targets = _rows(floats("prediction", prediction, ndim=2)), as_array("targets", targets)
         losses, log_sums = F.cross_entropy_with_log_sums(logits, targets, self.label_smoothing)
         self._saved = (logits, targets, log_sums)
-        return _reduced(losses, self.reduction)
+        return reduce_losses(losses, self.reduction)
 
     def backward(self, dloss: ArrayLike = 1.0) -> Array:
         """dloss times the gradient of the last forward with respect to the logits, (m, k)."""
@@ -132,13 +133,6 @@ def _rows(prediction: Array) -> Array:
 
 def _column(targets: Array, shape: tuple[int, ...]) -> Array:
     return targets[:, np.newaxis] if targets.ndim == 1 and len(shape) == 2 and shape[1] == 1 else targets
-
-
-def _reduced(losses: Array, reduction: str) -> float | Array:
-    if reduction == "none":
-        return losses
-    total = float(losses.sum(dtype=np.float64))
-    return total / losses.size if reduction == "mean" else total
 
 
 def _kept(saved: tuple[Array, ...] | None, loss: object) -> tuple[Array, ...]:

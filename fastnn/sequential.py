@@ -29,7 +29,8 @@ class Sequential(Layer):
     All parameters live in `flat_parameters`, all gradients in `flat_gradients`, all running statistics in `flat_buffers`, and
     a layer's arrays are views of them, also after pickling, copying and load_state_dict. Parameters that weight penalties act
     on come first, up to `regularized_size`. Each array starts at a multiple of 64 bytes, with zeros between. A Sequential
-    inside another keeps the weights that it drew, and its arrays live in the outer one's buffers.
+    inside another keeps the weights that it drew, and its arrays live in the outer one's buffers. A model is for one Python
+    thread at a time, also to predict.
 
     >>> model = Sequential(Linear(4, 8), ReLU(), Linear(8, 3), seed=0)
     >>> model(np.ones((5, 4))).shape
@@ -53,7 +54,7 @@ class Sequential(Layer):
         if len(set(seen)) < len(seen):
             raise ValueError("layers: expected each layer once, got one several times")
         for position, layer in enumerate(layers):
-            if layer.__dict__.get("_owned"):
+            if layer._owned:
                 raise ValueError(f"layers[{position}]: expected a layer that is in no other model; copy.deepcopy makes one")
         self.layers = list(layers)
         self.seed = make_seed(seed)
@@ -61,8 +62,6 @@ class Sequential(Layer):
         self.in_features, self.out_features = self._chain()
         self._draw()
         self._bind()
-        for layer in layers:
-            layer.__dict__["_owned"] = True
         self.train()
 
     # use
@@ -176,8 +175,11 @@ class Sequential(Layer):
 
     def _chain(self) -> tuple[int | None, int | None]:
         """Features in and out: those that the first layer which knows its own takes, matched from layer to layer."""
-        known = (layer.__dict__.get("in_features") or layer.__dict__.get("num_features") for layer in self.walk())
-        first = next((features for features in known if features), None)
+        first = None
+        for layer in self.walk():
+            first = layer.__dict__.get("in_features") or layer.__dict__.get("num_features")
+            if first or not (layer.keeps_width or isinstance(layer, Sequential)):
+                break
         return first, self._follow(first)
 
     def _follow(self, features: int | None) -> int | None:
@@ -203,6 +205,7 @@ class Sequential(Layer):
         """Move all arrays into new flat buffers and put views of them in their place."""
         layers = list(self.walk())
         for layer in layers:
+            layer._owned = layer is not self or self._owned
             if layer is not self and isinstance(layer, Sequential):
                 layer.__dict__.update(flat_parameters=None, flat_gradients=None, flat_buffers=None)
         slots = [(layer, name) for layer in layers for name in layer._parameters]

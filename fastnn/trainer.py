@@ -19,12 +19,16 @@ from ._check import Array, as_array, boolean, integer, number, quote
 from .callbacks import Callback, ProgressBar
 from .history import History
 from .layers import Dropout
+from .losses import CrossEntropyLoss
 from .optim import Optimizer
+from .program import NotLowered, Program, lower_evaluation, lower_training
 from .random import SHUFFLE, Stream
 from .regularizers import ElasticNet
 from .sequential import Sequential
 
 __all__ = ["NonFiniteLossError", "Trainer"]
+
+_SLICE_SECONDS = 0.05
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -33,7 +37,7 @@ class NonFiniteLossError(ArithmeticError):
     def __init__(self, what: str, epoch: int, step: int) -> None:
         super().__init__(
             f"{what} in epoch {epoch}, step {step}; the model has the weights of the last whole epoch with a finite loss "
-            "again. A smaller learning rate or clip_norm may help"
+            "again, or those that EarlyStopping holds best. A smaller learning rate or clip_norm may help"
         )
         self.what, self.epoch, self.step = what, epoch, step
 
@@ -46,7 +50,9 @@ class Trainer:
 
     model: a Sequential. loss: CrossEntropyLoss(), MSELoss() or an object with forward and backward (see `fastnn.losses`),
     with the mean or the sum over a batch. optimizer: SGD, RMSprop, Adam; the trainer binds it. regularizer: L1, L2 or
-    ElasticNet on the weights. clip_norm: the largest global norm of the gradient.
+    ElasticNet on the weights. clip_norm: the largest global norm of the gradient. compiled: None runs training as a compiled
+    program (see `fastnn.program`) wherever every part has an instruction, and layer by layer otherwise, e.g. with layers of
+    your own; True insists on the program (ValueError where there is none), False on the layers. `road` says which it was.
 
     Runs are reproducible: with one seed of the model, on any number of threads, the same bits.
 
@@ -66,6 +72,7 @@ class Trainer:
         *,
         regularizer: ElasticNet | None = None,
         clip_norm: float | None = None,
+        compiled: bool | None = None,
     ) -> None:
         if not isinstance(model, Sequential):
             raise TypeError(f"model: expected a Sequential, got {quote(model)}")
@@ -88,6 +95,8 @@ class Trainer:
         self.clip_norm = None if clip_norm is None else number("clip_norm", clip_norm, low=0.0, open_low=True)
         self.model, self.loss, self.regularizer = model, loss, regularizer
         self.optimizer = optimizer if optimizer.bound else optimizer.bind(model)
+        self.compiled = None if compiled is None else boolean("compiled", compiled)
+        self.road = "not trained yet"
         self.history = History()
         self.epochs_done = 0
         self._stopping = False
@@ -116,7 +125,8 @@ class Trainer:
         it on a terminal where tqdm is installed.
 
         Raises ValueError or TypeError for bad arguments, before anything has changed, and NonFiniteLossError when the loss
-        stops being finite; the weights of the last whole epoch with a finite loss are then back.
+        stops being finite; the weights of the last whole epoch with a finite loss are then back (or, with EarlyStopping, the
+        best).
         """
         epochs = integer("epochs", epochs, low=1)
         batch_size = integer("batch_size", batch_size, low=1)
@@ -130,6 +140,9 @@ class Trainer:
         self.optimizer.check_settings()
         sizes = self._batch_sizes(data.rows, batch_size, drop_last)
         hooks = _Hooks(self, callbacks, progress)
+        if validation is None:
+            hooks.refuse_validation_monitors(self._score_name())
+        program = self._training_program(data, batch_size)
         self.history = History()
         self._stopping = False
         keeper = _Keeper(self.model, self.optimizer)
@@ -138,7 +151,7 @@ class Trainer:
             for epoch in range(epochs):
                 started = time.perf_counter()
                 hooks.epoch_begin(epoch)
-                logs = self._run_epoch(epoch, data, sizes, shuffle, hooks)
+                logs = self._run_epoch(epoch, data, program, sizes, shuffle, hooks)
                 if not np.isfinite(self.model.flat_parameters).all():
                     raise NonFiniteLossError("the weights became NaN or infinite", epoch + 1, len(sizes))
                 self.epochs_done += 1
@@ -205,11 +218,34 @@ class Trainer:
                 )
         return sizes
 
-    def _run_epoch(self, epoch: int, data: _Data, sizes: list[int], shuffle: bool, hooks: _Hooks) -> dict[str, float]:
+    def _training_program(self, data: _Data, batch_size: int) -> Program | None:
+        """The compiled program of a step; None where training goes layer by layer."""
+        self.model.train()
+        reason = "compiled=False"
+        if self.compiled is not False:
+            try:
+                x, y = data.whole()
+                program = lower_training(
+                    self.model, self.loss, self.optimizer, self.regularizer, self.clip_norm, x, y, batch_size
+                )
+                self.road = "compiled program"
+                return program
+            except NotLowered as refusal:
+                reason = str(refusal)
+                if self.compiled:
+                    raise ValueError(f"compiled: expected a model, loss and rule with instructions: {reason}") from None
+        self.road = f"layer by layer: {reason}"
+        return None
+
+    def _run_epoch(
+        self, epoch: int, data: _Data, program: Program | None, sizes: list[int], shuffle: bool, hooks: _Hooks
+    ) -> dict[str, float]:
         self.model.train()
         order = (
             Stream(self.model.seed, SHUFFLE, step=self.epochs_done).permutation(data.rows) if shuffle else np.arange(data.rows)
         )
+        if program is not None:
+            return self._run_compiled(epoch, program, order, sizes, hooks)
         totals = _Totals()
         first = 0
         for step, size in enumerate(sizes):
@@ -219,6 +255,30 @@ class Trainer:
             totals.add(size, loss, penalty, scores)
             hooks.batch_end(step, totals)
         return totals.means(self.regularizer is not None)
+
+    def _run_compiled(self, epoch: int, program: Program, order: Array, sizes: list[int], hooks: _Hooks) -> dict[str, float]:
+        """An epoch in slices of some 50 ms, so that Ctrl-C, progress and callbacks get their turn."""
+        program.set_order(order, sum(sizes))
+        totals = _Totals()
+        begin, pace = 0, 1
+        while begin < len(sizes):
+            end = min(len(sizes), begin + pace)
+            started = time.perf_counter()
+            stopped = program.run(begin, end)
+            if stopped < end:
+                what = "the gradient's norm" if program.stopped_by_norm else "the loss"
+                raise NonFiniteLossError(f"{what} became NaN or infinite", epoch + 1, stopped + 1)
+            totals.add_sums(sum(sizes[begin:end]), *program.sums(), self._score_name())
+            hooks.batch_end(end - 1, totals)
+            begin = end
+            if not hooks.every_batch:
+                elapsed = max(time.perf_counter() - started, 1e-6)
+                pace = max(1, min(4 * pace, int(pace * _SLICE_SECONDS / elapsed)))
+        return totals.means(self.regularizer is not None)
+
+    def _score_name(self) -> str | None:
+        """The score that programs count for this loss."""
+        return "accuracy" if isinstance(self.loss, CrossEntropyLoss) else None
 
     def _step(self, x: Array, y: Array, epoch: int, step: int) -> tuple[float, float, dict[str, float]]:
         """One update. Returns loss and penalty (a row, if the loss is a sum), and the sums of the scores."""
@@ -243,11 +303,24 @@ class Trainer:
     def _scores(self, prediction: Array, y: Array) -> dict[str, float]:
         return self.loss.scores(prediction, y) if hasattr(self.loss, "scores") else {}
 
+    def _evaluation_program(self, data: _Data, batch_size: int) -> Program | None:
+        if self.compiled is False:
+            return None
+        try:
+            return lower_evaluation(self.model, self.loss, *data.whole(), batch_size)
+        except NotLowered:
+            return None
+
     def _evaluate(self, data: _Data, batch_size: int) -> dict[str, float]:
         modes = [(layer, layer.training) for layer in self.model.walk()]
         self.model.eval()
         totals = _Totals()
         try:
+            program = self._evaluation_program(data, batch_size)
+            if program is not None:
+                program.run(0, program.steps, to_the_end=True)
+                totals.add_sums(data.rows, *program.sums(), self._score_name())
+                return totals.means(False)
             for first in range(0, data.rows, batch_size):
                 index = np.arange(first, min(data.rows, first + batch_size))
                 x, y = data.batch(index)
@@ -299,6 +372,12 @@ class _Data:
             _require_finite(self._y_name, y, self._model.dtype)
         return y
 
+    def whole(self) -> tuple[Array, Array]:
+        """Inputs and targets for a program, which reads the rows itself; NotLowered where they are checked batch by batch."""
+        if self._check_batches or self._check_targets:
+            raise NotLowered("the rows of a memmap are checked as they are read")
+        return self._x, self._y
+
     def batch(self, index: Array) -> tuple[Array, Array]:
         """The rows of a batch, converted; of a memmap they are checked only now."""
         x, y = self._model.gather(self._x, index), self._y[index]
@@ -326,6 +405,14 @@ class _Totals:
         self.penalty += penalty * rows
         for name, value in scores.items():
             self.scores[name] = self.scores.get(name, 0.0) + value
+
+    def add_sums(self, rows: int, loss: float, penalty: float, score: float, name: str | None) -> None:
+        """Sums over so many rows, as a program gives them."""
+        self.rows += rows
+        self.loss += loss
+        self.penalty += penalty
+        if name is not None:
+            self.scores[name] = self.scores.get(name, 0.0) + score
 
     def means(self, penalised: bool) -> dict[str, float]:
         result = {"loss": (self.loss + self.penalty) / self.rows}
@@ -377,6 +464,15 @@ class _Hooks:
         self._trainer = trainer
         self._all = shown
         self._each_batch = [c for c in shown if type(c).on_batch_end is not Callback.on_batch_end]
+        self.every_batch = any(c.every_batch for c in self._each_batch)
+
+    def refuse_validation_monitors(self, score: str | None) -> None:
+        """Without validation data a callback that monitors val_loss could only fail after an epoch."""
+        for callback in self._all:
+            monitor = getattr(callback, "monitor", None)
+            if monitor in ("val_loss", f"val_{score}"):
+                known = sorted({"loss", "lr", "seconds"} | ({score} if score else set()))
+                raise ValueError(f"monitor: expected one of {known} in a fit without validation_data, got {monitor!r}")
 
     def fit_begin(self, epochs: int, steps: int) -> None:
         for callback in self._all:

@@ -61,7 +61,7 @@ def _note_layer() -> None:
         if _layer == "workqueue":
             warnings.warn(
                 "fastnn runs on Numba's workqueue threading layer, whose launches cost about 100 µs: install OpenMP "
-                "(libgomp, e.g. `apt install libgomp1`) or `pip install tbb` for layers that take 2 µs",
+                "(libgomp, e.g. `apt install libgomp1`) or `pip install tbb` for layers that take a few",
                 RuntimeWarning,
                 stacklevel=4,
             )
@@ -71,7 +71,10 @@ def _after_fork_in_child() -> None:
     """OpenMP's threads do not survive a fork, and a launch without them kills the process: the child stays serial."""
     global _forked, _lock
     _lock = threading.Lock()
-    _forked = _layer == "omp"
+    try:
+        _forked = numba.threading_layer() == "omp"  # whoever launched first: it may have been the user's own Numba code
+    except ValueError:  # nobody did
+        _forked = False
 
 
 if hasattr(os, "register_at_fork"):

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from fastnn_kernels.cpu import activations as kernels
 
-from .._check import Array, choice, floats, number, output, same_shape
+from .._check import Array, choice, floats, nonempty, number, output, same_shape
 from ._dispatch import run
 
 __all__ = [
@@ -59,7 +59,7 @@ def activation(name: str, x: ArrayLike, negative_slope: float = 0.01, *, out: Ar
     The formulas and their sources: `fastnn_kernels.cpu.activations`. Raises ValueError or TypeError for bad arguments.
     """
     kind, slope = kind_and_slope(choice("name", name, _NAMES), negative_slope)
-    x = floats("x", x)
+    x = nonempty("x", floats("x", x))
     y = output("out", out, x.shape, x.dtype)
     run(kernels.activation_forward, x.size * _FORWARD_NS[name], x.reshape(-1), kind, slope, y.reshape(-1))
     return y
@@ -70,7 +70,7 @@ def activation_backward(
 ) -> Array:
     """dx = dy · f'(x), from the output y = f(x). dy, y: one shape. out: an array for the result, dy itself too."""
     kind, slope = kind_and_slope(choice("name", name, _NAMES), negative_slope)
-    y = floats("y", y)
+    y = nonempty("y", floats("y", y))
     dy = floats("dy", dy, dtype=y.dtype)
     same_shape("dy", dy, y.shape, "that of y")
     dx = output("out", out, y.shape, y.dtype)
@@ -128,11 +128,12 @@ def selu_backward(dy: ArrayLike, y: ArrayLike, *, out: Array | None = None) -> A
     return activation_backward("selu", dy, y, out=out)
 
 
-def softmax(x: ArrayLike) -> Array:
+def softmax(x: ArrayLike, *, out: Array | None = None) -> Array:
     """eˣ / Σ eˣ over the last axis, shifted so that it cannot overflow. x: (..., k). For use, not for training."""
-    x = floats("x", x)
-    if x.ndim == 0 or x.shape[-1] == 0:
-        raise ValueError(f"x: expected at least one class in the last axis, got shape {x.shape}")
-    e: Array = np.exp(x - x.max(axis=-1, keepdims=True))
+    x = nonempty("x", floats("x", x))
+    if x.ndim == 0:
+        raise ValueError("x: expected at least one dimension, got a number")
+    e: Array = np.subtract(x, x.max(axis=-1, keepdims=True), out=output("out", out, x.shape, x.dtype))
+    np.exp(e, out=e)
     e /= e.sum(axis=-1, keepdims=True)
     return e

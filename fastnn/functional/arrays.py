@@ -18,7 +18,7 @@ _GATHER_NS = 0.05
 _READABLE = {"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"}
 
 
-def random_bits(size: int, seed: int = 0, step: int = 0, stream: int = 0) -> Array:
+def random_bits(size: int, seed: int = 0, step: int = 0, stream: int = 0, *, out: Array | None = None) -> Array:
     """`size` random 32-bit words, Philox4x32-10: a function of seed, step, stream and position alone.
 
     seed: in [0, 2⁶⁴). step, stream: in [0, 2³²). Returns (size,) uint32.
@@ -26,13 +26,13 @@ def random_bits(size: int, seed: int = 0, step: int = 0, stream: int = 0) -> Arr
     >>> hex(random_bits(4)[0])
     '0x6627e8d5'
     """
-    out = np.empty(integer("size", size, low=0), np.uint32)
+    words = output("out", out, (integer("size", size, low=0),), np.dtype(np.uint32))
     run(
-        random_bits_kernel, out.size * _WORD_NS,
+        random_bits_kernel, words.size * _WORD_NS,
         np.uint64(integer("seed", seed, low=0, high=2**64 - 1)), integer("step", step, low=0, high=2**32 - 1),
-        integer("stream", stream, low=0, high=2**32 - 1), out,
+        integer("stream", stream, low=0, high=2**32 - 1), words,
     )  # fmt: skip
-    return out
+    return words
 
 
 def gather(source: Array, index: Array, scale: float = 1.0, dtype: DTypeLike = np.float32, *, out: Array | None = None) -> Array:
@@ -54,7 +54,7 @@ def gather(source: Array, index: Array, scale: float = 1.0, dtype: DTypeLike = n
     index = np.ascontiguousarray(index, dtype=np.int64)
     if index.ndim != 1 or (index.size and (index.min() < 0 or index.max() >= source.shape[0])):
         raise ValueError(f"index: expected row numbers from 0 to {source.shape[0] - 1}, got {quote(index)}")
-    result = output("out", out, (index.size, source.shape[1]), float_dtype("dtype", dtype))
+    result = output("out", out, (index.size, source.shape[1]), float_dtype("dtype", dtype), apart=(source,))
     if not source.flags.c_contiguous or not source.dtype.isnative or source.dtype.str[1:] not in _READABLE:
         source, index = np.ascontiguousarray(source[index], dtype=result.dtype), np.arange(index.size)
     run(gather_rows, result.size * _GATHER_NS, source, index, number("scale", scale), result)

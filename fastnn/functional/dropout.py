@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from fastnn_kernels.cpu import dropout as kernels
 
-from .._check import Array, floats, integer, number, output
+from .._check import Array, floats, integer, nonempty, number, output
 from ._dispatch import run
 
 __all__ = ["dropout", "dropout_backward"]
@@ -31,11 +31,11 @@ def dropout(
     element's position alone, so `dropout_backward` makes it again. out: an array for the result, x itself too.
 
     >>> dropout(np.ones(6), p=0.5, seed=3)
-    array([2., 0., 0., 2., 2., 0.])
+    array([2., 0., 2., 2., 0., 2.])
 
     Source: Srivastava et al., "Dropout", JMLR 2014; the bits are Philox4x32-10 (`fastnn_kernels.cpu.random`).
     """
-    x = floats("x", x)
+    x = nonempty("x", floats("x", x))
     p = number("p", p, low=0.0, high=1.0, open_high=True)
     y = output("out", out, x.shape, x.dtype)
     if not training or p == 0.0:

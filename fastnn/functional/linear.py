@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from fastnn_kernels.cpu import linear as kernels
 from fastnn_kernels.cpu._rows import row_chunks
 
-from .._check import Array, floats, output, same_shape
+from .._check import Array, floats, nonempty, output, same_shape
 from ._dispatch import run
 from .activations import activation_backward, kind_and_slope
 
@@ -40,14 +40,15 @@ def linear(
     """y = f(x @ weight + bias).
 
     x: (m, n_in). weight: (n_in, n_out), float32 or float64; the other arguments are converted to its dtype. bias:
-    (n_out,) or None. activation: None, 'relu', 'leaky_relu', 'sigmoid', 'tanh' or 'selu'. out: (m, n_out).
+    (n_out,) or None. activation: None, 'relu', 'leaky_relu', 'sigmoid', 'tanh' or 'selu'. out: (m, n_out), apart from
+    the inputs in memory.
     Returns (m, n_out). Raises ValueError or TypeError where shapes or dtypes do not fit.
 
     >>> linear([[1.0, 2.0]], [[1.0], [10.0]], [0.5])
-    array([[21.5]], dtype=float32)
+    array([[21.5]])
     """
     weight = floats("weight", weight, ndim=2)
-    x = floats("x", x, dtype=weight.dtype, ndim=2)
+    x = nonempty("x", floats("x", x, dtype=weight.dtype, ndim=2))
     _features("x", x, weight.shape[0], "rows of weight")
     n_out = weight.shape[1]
     if bias is None:
@@ -56,7 +57,7 @@ def linear(
         bias = floats("bias", bias, dtype=weight.dtype)
         same_shape("bias", bias, (n_out,), "one for each column of weight")
     kind, slope = kind_and_slope(activation, negative_slope)
-    y = output("out", out, (x.shape[0], n_out), weight.dtype)
+    y = output("out", out, (x.shape[0], n_out), weight.dtype, apart=(x, weight, bias))
     packed = np.empty(weight.size, weight.dtype)
     run(kernels.linear_forward, x.shape[0] * weight.size * _PRODUCT_NS, x, weight, bias, kind, slope, packed, y)
     return y
@@ -78,20 +79,22 @@ def linear_backward(
     """The gradients (dx, dweight, dbias) of `linear`.
 
     dy: (m, n_out). x, weight: as in `linear`. activation, y, negative_slope: as in `linear`, with its result y, where there
-    was an activation. bias=False and need_dx=False leave those gradients out. out: arrays for the three.
+    was an activation. bias=False and need_dx=False leave those gradients out. out: arrays for the three,
+    apart from the inputs in memory.
     accumulate: add to out's dweight and dbias, which then must be given, instead of overwriting them.
     """
     weight = floats("weight", weight, ndim=2)
-    x = floats("x", x, dtype=weight.dtype, ndim=2)
+    x = nonempty("x", floats("x", x, dtype=weight.dtype, ndim=2))
     _features("x", x, weight.shape[0], "rows of weight")
     dz = floats("dy", dy, dtype=weight.dtype, ndim=2)
     m, (n_in, n_out) = x.shape[0], weight.shape
     same_shape("dy", dz, (m, n_out), "that of the output")
     if accumulate and (out[1] is None or (bias and out[2] is None)):
         raise ValueError("out: expected arrays for dweight and dbias to accumulate in, got None")
-    dx = output("out[0]", out[0], (m, n_in), weight.dtype) if need_dx else None
-    dweight = output("out[1]", out[1], (n_in, n_out), weight.dtype)
-    dbias = output("out[2]", out[2], (n_out,), weight.dtype) if bias else None
+    inputs = (dz, x, weight)
+    dx = output("out[0]", out[0], (m, n_in), weight.dtype, apart=inputs) if need_dx else None
+    dweight = output("out[1]", out[1], (n_in, n_out), weight.dtype, apart=inputs)
+    dbias = output("out[2]", out[2], (n_out,), weight.dtype, apart=inputs) if bias else None
     if activation is not None:
         if y is None:
             raise ValueError(f"y: expected the output of linear with activation {activation!r}, got None")

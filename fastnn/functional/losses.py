@@ -10,32 +10,51 @@ from fastnn_kernels.cpu import losses as kernels
 from .._check import Array, as_array, choice, floats, labels, number, output, same_shape
 from ._dispatch import run
 
-__all__ = ["cross_entropy", "cross_entropy_backward", "mse_loss", "mse_loss_backward"]
+__all__ = [
+    "cross_entropy",
+    "cross_entropy_backward",
+    "cross_entropy_with_log_sums",
+    "mse_loss",
+    "mse_loss_backward",
+    "reduce_losses",
+]
 
 _REDUCTIONS = ("mean", "sum", "none")
 _CROSS_ENTROPY_NS = 7.0
 _SQUARED_ERROR_NS = 0.1
 
 
-def cross_entropy(logits: ArrayLike, targets: ArrayLike, label_smoothing: float = 0.0, reduction: str = "mean") -> float | Array:
+def cross_entropy(
+    logits: ArrayLike,
+    targets: ArrayLike,
+    label_smoothing: float = 0.0,
+    reduction: str = "mean",
+    *,
+    out: Array | None = None,
+) -> float | Array:
     """Softmax cross-entropy from logits.
 
     logits: (m, k). targets: (m,) integers in [0, k), or (m, k) probabilities (one-hot rows, say). label_smoothing: in
-    [0, 1). reduction: 'mean' or 'sum' over rows gives a float, 'none' an array (m,). Raises ValueError or TypeError.
+    [0, 1). reduction: 'mean' or 'sum' over rows gives a float, 'none' an array (m,). out: (m,), for the losses of the rows.
+    Raises ValueError or TypeError.
 
     >>> cross_entropy(np.zeros((1, 4)), [2])
     1.3862943611198906
 
     Source: Goodfellow et al., "Deep Learning" (2016), 6.2.2; label smoothing as in Szegedy et al., CVPR 2016.
     """
-    losses, _ = cross_entropy_with_log_sums(logits, targets, label_smoothing)
-    return _reduce(losses, reduction)
+    losses, _ = cross_entropy_with_log_sums(logits, targets, label_smoothing, out=out)
+    return reduce_losses(losses, reduction)
 
 
-def cross_entropy_with_log_sums(logits: ArrayLike, targets: ArrayLike, label_smoothing: float = 0.0) -> tuple[Array, Array]:
-    """The loss of each row, and its log Σ eᶻ, which `cross_entropy_backward` takes to save a pass."""
+def cross_entropy_with_log_sums(
+    logits: ArrayLike, targets: ArrayLike, label_smoothing: float = 0.0, *, out: Array | None = None
+) -> tuple[Array, Array]:
+    """The loss of each row, (m,), and its log Σ eᶻ in two parts, (2, m), which `cross_entropy_backward` takes to save a pass."""
     logits, targets, smoothing = _arguments(logits, targets, label_smoothing)
-    scratch, losses, log_sums = np.empty_like(logits), *np.empty((2, logits.shape[0]), logits.dtype)
+    rows, dtype = logits.shape[0], logits.dtype
+    losses = output("out", out, (rows,), dtype, apart=(logits, targets))
+    scratch, log_sums = np.empty_like(logits), np.empty((2, rows), dtype)
     kernel = kernels.cross_entropy_forward if targets.ndim == 1 else kernels.soft_cross_entropy_forward
     run(kernel, logits.size * _CROSS_ENTROPY_NS, logits, targets, smoothing, scratch, log_sums, losses)
     return losses, log_sums
@@ -59,7 +78,7 @@ def cross_entropy_backward(
         _, log_sums = cross_entropy_with_log_sums(logits, targets, label_smoothing)
     logits, targets, smoothing = _arguments(logits, targets, label_smoothing)
     log_sums = floats("log_sums", log_sums, dtype=logits.dtype)
-    same_shape("log_sums", log_sums, logits.shape[:1], "one a row")
+    same_shape("log_sums", log_sums, (2, len(logits)), "as cross_entropy_with_log_sums gives it")
     weights = _dlosses(dloss, reduction, logits.shape[:1], logits.shape[0], logits.dtype)
     dlogits = output("out", out, logits.shape, logits.dtype)
     kernel = kernels.cross_entropy_backward if targets.ndim == 1 else kernels.soft_cross_entropy_backward
@@ -67,21 +86,22 @@ def cross_entropy_backward(
     return dlogits
 
 
-def mse_loss(prediction: ArrayLike, target: ArrayLike, reduction: str = "mean") -> float | Array:
+def mse_loss(prediction: ArrayLike, target: ArrayLike, reduction: str = "mean", *, out: Array | None = None) -> float | Array:
     """The squared error (prediction - target)².
 
     prediction, target: one shape. reduction: 'mean' or 'sum' over all elements gives a float, 'none' an array of that shape.
+    out: of that shape, for the errors of the elements.
 
     >>> mse_loss(np.array([1.0, 2.0]), np.array([1.0, 4.0]))
     2.0
     """
     prediction, target = _pair(prediction, target)
-    losses = np.empty_like(prediction)
+    losses = output("out", out, prediction.shape, prediction.dtype)
     run(
         kernels.squared_error_forward, losses.size * _SQUARED_ERROR_NS,
         prediction.reshape(-1), target.reshape(-1), losses.reshape(-1),
     )  # fmt: skip
-    return _reduce(losses, reduction)
+    return reduce_losses(losses, reduction)
 
 
 def mse_loss_backward(
@@ -125,7 +145,8 @@ def _pair(prediction: ArrayLike, target: ArrayLike) -> tuple[Array, Array]:
     return prediction, target
 
 
-def _reduce(losses: Array, reduction: str) -> float | Array:
+def reduce_losses(losses: Array, reduction: str) -> float | Array:
+    """The mean or the sum of losses as a float, added up in float64; the losses themselves with 'none'."""
     choice("reduction", reduction, _REDUCTIONS)
     if reduction == "none":
         return losses

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from fastnn_kernels.cpu import batchnorm as kernels
 from fastnn_kernels.cpu._rows import row_chunks
 
-from .._check import Array, boolean, floats, number, output, same_shape
+from .._check import Array, boolean, floats, nonempty, number, output, same_shape
 from ._dispatch import run
 
 __all__ = ["BatchNormGradients", "batch_norm", "batch_norm_backward"]
@@ -53,7 +53,7 @@ def batch_norm(
 
     Source: Ioffe and Szegedy, "Batch normalization", ICML 2015; conventions as in torch.
     """
-    x = floats("x", x, ndim=2)
+    x = nonempty("x", floats("x", x, ndim=2))
     m, n = x.shape
     gamma = _per_column("gamma", gamma, x, 1.0)
     beta = _per_column("beta", beta, x, 0.0)
@@ -98,8 +98,10 @@ def batch_norm_backward(
     dy, x: (m, n). gamma: (n,) or None. stats: (3, n). training: as it was in `batch_norm`: whether the statistics depended
     on x. out: arrays for the three results.
     """
-    x = floats("x", x, ndim=2)
+    x = nonempty("x", floats("x", x, ndim=2))
     m, n = x.shape
+    if training and m < 2:
+        raise ValueError(f"x: expected at least 2 rows for batch statistics in training, got {m}")
     dy = floats("dy", dy, dtype=x.dtype, ndim=2)
     same_shape("dy", dy, x.shape, "that of x")
     gamma = _per_column("gamma", gamma, x, 1.0)

@@ -14,6 +14,7 @@ __all__ = ["add_penalty_gradient", "adam_update", "rmsprop_update", "sgd_update"
 
 _SGD_NS, _RMSPROP_NS, _ADAM_NS = 0.15, 0.3, 0.4
 _NORM_NS, _PENALTY_NS = 0.27, 0.6
+_LEAST_EPS = 1e-37  # smaller ones vanish in float32, and 0/0 is NaN wherever a gradient has always been 0
 
 
 def check_sgd(lr: float, momentum: float, dampening: float, nesterov: bool, weight_decay: float) -> None:
@@ -29,7 +30,7 @@ def check_rmsprop(lr: float, rho: float, eps: float, momentum: float, weight_dec
     """The settings of RMSprop are possible, or an error names the one that is not."""
     _check_common(lr, weight_decay)
     number(rho_name, rho, low=0.0, high=1.0)
-    number("eps", eps, low=0.0, open_low=True)
+    number("eps", eps, low=_LEAST_EPS)
     number("momentum", momentum, low=0.0)
 
 
@@ -40,7 +41,7 @@ def check_adam(lr: float, betas: tuple[float, float], eps: float, weight_decay: 
         raise TypeError(f"betas: expected two numbers, got {quote(betas)}")
     for i, beta in enumerate(betas):
         number(f"betas[{i}]", beta, low=0.0, high=1.0, open_high=True)
-    number("eps", eps, low=0.0, open_low=True)
+    number("eps", eps, low=_LEAST_EPS)
 
 
 def sgd_update(
@@ -61,8 +62,8 @@ def sgd_update(
     The rule and its sources: `fastnn_kernels.cpu.optimizers`.
 
     >>> w = np.array([1.0])
-    ... sgd_update(w, np.array([0.5]), lr=0.1)
-    ... w
+    >>> sgd_update(w, np.array([0.5]), lr=0.1)
+    >>> w
     array([0.95])
     """
     check_sgd(lr, momentum, dampening, nesterov, weight_decay)
@@ -72,7 +73,7 @@ def sgd_update(
     run(
         kernels.sgd_update, parameters.size * _SGD_NS,
         gradients, float(lr), float(momentum), float(dampening), bool(nesterov), float(weight_decay),
-        float(gradient_scale), bool(first_step), parameters, velocity,
+        number("gradient_scale", gradient_scale), bool(first_step), parameters, velocity,
     )  # fmt: skip
 
 
@@ -100,7 +101,7 @@ def rmsprop_update(
     run(
         kernels.rmsprop_update, parameters.size * _RMSPROP_NS,
         gradients, float(lr), float(rho), float(inside), float(outside), float(momentum), float(weight_decay),
-        float(gradient_scale), parameters, _state("square", square, parameters),
+        number("gradient_scale", gradient_scale), parameters, _state("square", square, parameters),
         _state("mean", mean, parameters, needed=centered), _state("velocity", velocity, parameters, needed=momentum != 0.0),
     )  # fmt: skip
 
@@ -131,7 +132,7 @@ def adam_update(
     run(
         kernels.adam_update, parameters.size * _ADAM_NS,
         gradients, int(t), float(lr), float(betas[0]), float(betas[1]), float(inside), float(outside),
-        bool(bias_correction), float(weight_decay), float(gradient_scale), parameters,
+        bool(bias_correction), float(weight_decay), number("gradient_scale", gradient_scale), parameters,
         _state("first_moment", first_moment, parameters), _state("second_moment", second_moment, parameters),
         _state("largest_moment", largest_moment, parameters, needed=amsgrad),
     )  # fmt: skip
@@ -157,7 +158,8 @@ def add_penalty_gradient(weights: Array, gradients: Array, l1: float, l2: float)
     _writable(gradients=gradients)
     weights = _flat("weights", weights, gradients)
     partials, out = np.empty((reductions.sum_chunks(weights.size), 2 * reductions.LANES)), np.empty(2)
-    run(reductions.penalty_update, weights.size * _PENALTY_NS, weights, float(l1), float(l2), partials, gradients, out)
+    l1, l2 = number("l1", l1, low=0.0), number("l2", l2, low=0.0)
+    run(reductions.penalty_update, weights.size * _PENALTY_NS, weights, l1, l2, partials, gradients, out)
     return float(out[0]), float(out[1])
 
 

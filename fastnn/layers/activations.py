@@ -15,6 +15,7 @@ __all__ = ["SELU", "LeakyReLU", "ReLU", "Sigmoid", "Tanh"]
 class _Activation(Layer):
     """An elementwise layer without parameters; a subclass names its function."""
 
+    keeps_width = True
     kind: str
     negative_slope = 0.01
     default_weight_init = "xavier_normal"  # what suits a Linear before this layer

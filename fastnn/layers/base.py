@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from .._check import Array, float_dtype, floats, quote
+from .._check import Array, float_dtype, floats, nonempty, quote
 from ..random import Stream
 
 __all__ = ["Layer"]
@@ -37,11 +37,13 @@ class Layer:
     ...         return dy * self.factor
     """
 
+    keeps_width = False  # True for layers with as many columns out as in
     min_training_rows = 1  # 2 for layers that normalise by batch
     _forward_state: ClassVar[tuple[str, ...]] = ()  # what forward keeps for backward: not worth pickling
 
     def __init__(self, *, dtype: DTypeLike = np.float32) -> None:
         self.training = True
+        self._owned = False  # whether a model holds the layer
         self._pending = False  # whether parameters are still to be drawn
         self.dtype = float_dtype("dtype", dtype)
         self._parameters: dict[str, Array] = {}
@@ -63,8 +65,11 @@ class Layer:
         return self.forward(floats("x", x, dtype=self.dtype))
 
     def output_features(self, features: int | None) -> int | None:
-        """Columns of the output for an input of so many columns (None: unknown); ValueError where they do not fit."""
-        return features
+        """Columns of the output for an input of so many columns; ValueError where they do not fit, None where unknown.
+
+        Override it in a layer of your own, so that a `Sequential` can match the layers before it trains.
+        """
+        return features if self.keeps_width else None
 
     def reset_parameters(self, source: Stream | None = None, next_layer: Layer | None = None) -> None:
         """Draw the parameters anew. A `Sequential` passes its stream and the layer that follows. Nothing by default."""
@@ -110,8 +115,8 @@ class Layer:
         return frozenset(self._regularized)
 
     def children(self) -> Iterator[tuple[str, Layer]]:
-        """The layers inside this one, by name."""
-        return iter(())
+        """The layers inside this one, by name: those that are its attributes."""
+        return ((name, value) for name, value in vars(self).items() if isinstance(value, Layer))
 
     def walk(self) -> Iterator[Layer]:
         """This layer and all inside it."""
@@ -162,7 +167,11 @@ class Layer:
 
     def __getstate__(self) -> dict[str, Any]:
         self._materialize()  # so that a copy has the same parameters
-        return {name: None if name in self._forward_state else value for name, value in self.__dict__.items()}
+        left_out = {**dict.fromkeys(self._forward_state), "_owned": False}
+        return {name: left_out.get(name, value) for name, value in self.__dict__.items()}
+
+    def __copy__(self) -> Self:
+        return copy.deepcopy(self)  # two layers over the same arrays would move each other's
 
     def _bind(self) -> None:
         """Gather the arrays of the models inside, if any, in their flat buffers again."""
@@ -211,7 +220,7 @@ class Layer:
 
     def _input(self, x: Array, features: int | None = None) -> Array:
         """The input of forward, checked at the door."""
-        x = floats("x", x, dtype=self.dtype, ndim=2)
+        x = nonempty("x", floats("x", x, dtype=self.dtype, ndim=2))
         if features is not None and x.shape[1] != features:
             raise ValueError(f"x: expected {features} features for {self!r}, got shape {x.shape}")
         return x

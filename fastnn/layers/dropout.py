@@ -21,21 +21,23 @@ class Dropout(Layer):
     threads. Source: Srivastava et al., JMLR 2014.
 
     >>> Dropout(0.5, seed=3)(np.ones((1, 6)))
-    array([[2., 0., 0., 2., 2., 0.]], dtype=float32)
+    array([[0., 0., 0., 0., 2., 0.]], dtype=float32)
     """
 
+    keeps_width = True
     _forward_state = ("_saved",)
 
     def __init__(self, p: float = 0.5, *, seed: int | None = None, dtype: DTypeLike = np.float32) -> None:
         super().__init__(dtype=dtype)
         self.p = number("p", p, low=0.0, high=1.0, open_high=True)
         self.step = 0
+        self._given_seed = seed
         self.bind_random(make_seed(seed), 0)
         self._saved: tuple[tuple[int, ...], int | None] | None = None
 
     def bind_random(self, seed: int, index: int) -> None:
         """Draw from this seed's stream with this number."""
-        self._seed, self._stream = make_seed(seed), stream_number(DROPOUT, integer("index", index, low=0))
+        self.seed, self.stream = make_seed(seed), stream_number(DROPOUT, integer("index", index, low=0))
 
     def forward(self, x: Array) -> Array:
         x = self._input(x)
@@ -45,12 +47,12 @@ class Dropout(Layer):
         step = self.step
         self._saved = (x.shape, step)
         self.step = (step + 1) % 2**32
-        return F.dropout(x, self.p, self._seed, step, stream=self._stream)
+        return F.dropout(x, self.p, self.seed, step, stream=self.stream)
 
     def backward(self, dy: Array) -> Array:
         shape, step = self._kept("_saved")
         dy = self._gradient(dy, shape)
-        return dy if step is None else F.dropout_backward(dy, self.p, self._seed, step, stream=self._stream)
+        return dy if step is None else F.dropout_backward(dy, self.p, self.seed, step, stream=self.stream)
 
     def __repr__(self) -> str:
-        return self._repr(repr(self.p))
+        return self._repr(repr(self.p), *([] if self._given_seed is None else [f"seed={self._given_seed}"]))

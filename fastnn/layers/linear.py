@@ -26,7 +26,7 @@ class Linear(Layer):
     weight_init, bias_init: the name of a function in `fastnn.init` ('he_normal'), or any function (shape, seed, dtype) ->
     array. By default weights follow the activation that comes next in a `Sequential`: He's normal for ReLU and LeakyReLU,
     LeCun's for SELU, Xavier's otherwise. seed: for a layer by itself; in a `Sequential` the model's seed counts. Weights are
-    drawn when they are first needed.
+    drawn when they are first needed, or looked at, and then stay.
 
     x: (m, in_features), float32 or float64 by dtype. Returns (m, out_features).
 
@@ -110,9 +110,11 @@ class Linear(Layer):
         if not self.has_bias:
             parts.append("bias=False")
         if self.weight_init is not None:
-            parts.append(f"weight_init={self.weight_init!r}")
+            parts.append(f"weight_init={_name(self.weight_init)}")
         if self.bias_init != "zeros":
-            parts.append(f"bias_init={self.bias_init!r}")
+            parts.append(f"bias_init={_name(self.bias_init)}")
+        if self._seed is not None:
+            parts.append(f"seed={self._seed}")
         return self._repr(*parts)
 
 
@@ -123,3 +125,11 @@ def _initializer(argument: str, chosen: str | init.Initializer) -> init.Initiali
     if not callable(chosen):
         raise TypeError(f"{argument}: expected the name of a function in fastnn.init or a function, got {quote(chosen)}")
     return lambda shape, seed, dtype: chosen(shape, init.as_generator(seed), dtype)
+
+
+def _name(chosen: str | init.Initializer) -> str:
+    """How repr shows an initialiser: by name if it is one of ours."""
+    if isinstance(chosen, str):
+        return repr(chosen)
+    name = getattr(chosen, "__name__", "")
+    return repr(name) if vars(init).get(name) is chosen else repr(chosen)

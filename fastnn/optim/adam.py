@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .. import functional as F
 from .._check import Array, boolean
+from ..functional.optimizers import check_adam
 from .base import Optimizer
 
 __all__ = ["Adam"]
@@ -40,7 +41,7 @@ class Adam(Optimizer):
         return ("first_moment", "second_moment", *(("largest_moment",) if self.amsgrad else ()))
 
     def check_settings(self) -> None:
-        F.check_adam(self.lr, self.betas, self.eps, self.weight_decay)
+        check_adam(self.lr, self.betas, self.eps, self.weight_decay)
 
     def _update(self, w: Array, g: Array, state: dict[str, Array], scale: float, fresh: bool) -> None:
         F.adam_update(

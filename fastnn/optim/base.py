@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from .. import functional as F
-from .._check import Array, number, quote
+from .._check import Array, floats, integer, number, quote
 
 __all__ = ["Optimizer", "clip_grad_norm_"]
 
@@ -30,6 +30,7 @@ class Optimizer:
         self._model: Any = None
         self._arrays: tuple[list[Array], list[Array]] = ([], [])
         self._state: list[dict[str, Array]] = []
+        self._sizes: list[int] = []
 
     def bind(self, parameters: Any, gradients: Sequence[Array] | None = None) -> Self:
         """Set what to update, with fresh state; returns the optimiser. Errors leave an earlier binding as it is."""
@@ -40,6 +41,7 @@ class Optimizer:
             _check_arrays(*arrays)
         self._model, self._arrays = model, ([], []) if model is not None else arrays
         self.steps = 0
+        self._sizes = [w.size for w in arrays[0]]
         self._state = [{name: np.zeros(w.size, w.dtype) for name in self._state_names()} for w in arrays[0]]
         return self
 
@@ -60,12 +62,20 @@ class Optimizer:
         """Refuse impossible settings, also those that were changed since the constructor; names the one."""
         raise NotImplementedError
 
+    def state_array(self, name: str) -> Array | None:
+        """The state of that name for a model's flat parameters; None where the settings have no use for it."""
+        return self._state[0].get(name) if name in self._state_names() else None
+
     def step(self, gradient_scale: float = 1.0) -> None:
         """Update all parameters once. gradient_scale multiplies the gradients on the way, e.g. for clipping."""
         if not self.bound:
             raise ValueError(f"step: expected bind(model) before it, got an unbound {type(self).__name__}")
         scale = number("gradient_scale", gradient_scale)
-        for (w, g), state in zip(self._pairs(), self._state, strict=True):
+        pairs = list(self._pairs())
+        sizes = [w.size for w, _ in pairs]
+        if sizes != self._sizes:
+            raise ValueError(f"step: expected arrays of the sizes bound to, {self._sizes}, got {sizes}: call bind again")
+        for (w, g), state in zip(pairs, self._state, strict=True):
             missing = [name for name in self._state_names() if name not in state]  # of settings changed since bind
             state.update({name: np.zeros(w.size, w.dtype) for name in missing})
             self._update(w.reshape(-1), g.reshape(-1), state, scale, self.steps == 0 or bool(missing))
@@ -80,17 +90,19 @@ class Optimizer:
         """Take settings, steps and state over from the same rule bound to arrays of the same sizes; else ValueError."""
         if not isinstance(state, dict) or state.keys() != {"settings", "steps", "state"}:
             raise ValueError(f"state: expected a state_dict() with settings, steps and state, got {quote(state)}")
-        own = [{name: array.size for name, array in arrays.items()} for arrays in self._state]
-        given = [{name: np.size(array) for name, array in arrays.items()} for arrays in state["state"]]
+        own = [{name: array.shape for name, array in arrays.items()} for arrays in self._state]
+        given = [{name: np.shape(array) for name, array in arrays.items()} for arrays in state["state"]]
         if own != given or state["settings"].keys() != self.settings.keys():
             raise ValueError(f"state: expected settings {list(self.settings)} and arrays {own}, got {given}")
         type(self)(**state["settings"])  # refuses impossible settings
+        steps = integer("steps", state["steps"], low=0)
+        values = [{name: floats(name, array) for name, array in arrays.items()} for arrays in state["state"]]
         for name, value in state["settings"].items():
             setattr(self, name, value)
-        self.steps = int(state["steps"])
-        for arrays, values in zip(self._state, state["state"], strict=True):
+        self.steps = steps
+        for arrays, new in zip(self._state, values, strict=True):
             for name, array in arrays.items():
-                array[...] = values[name]
+                array[...] = new[name]
 
     @property
     def settings(self) -> dict[str, Any]:

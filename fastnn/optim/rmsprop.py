@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .. import functional as F
 from .._check import Array, boolean
+from ..functional.optimizers import check_rmsprop
 from .base import Optimizer
 
 __all__ = ["RMSprop"]
@@ -40,7 +41,7 @@ class RMSprop(Optimizer):
         return ("square", *(("mean",) if self.centered else ()), *(("velocity",) if self.momentum else ()))
 
     def check_settings(self) -> None:
-        F.check_rmsprop(self.lr, self.alpha, self.eps, self.momentum, self.weight_decay, rho_name="alpha")
+        check_rmsprop(self.lr, self.alpha, self.eps, self.momentum, self.weight_decay, rho_name="alpha")
 
     def _update(self, w: Array, g: Array, state: dict[str, Array], scale: float, fresh: bool) -> None:
         F.rmsprop_update(

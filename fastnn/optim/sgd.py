@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .. import functional as F
 from .._check import Array, boolean
+from ..functional.optimizers import check_sgd
 from .base import Optimizer
 
 __all__ = ["SGD"]
@@ -18,7 +19,7 @@ class SGD(Optimizer):
 
     >>> w, g = np.array([1.0]), np.array([0.5])
     >>> SGD(lr=0.1).bind([w], [g]).step()
-    ... w
+    >>> w
     array([0.95])
     """
 
@@ -40,7 +41,7 @@ class SGD(Optimizer):
         return ("velocity",) if self.momentum else ()
 
     def check_settings(self) -> None:
-        F.check_sgd(self.lr, self.momentum, self.dampening, self.nesterov, self.weight_decay)
+        check_sgd(self.lr, self.momentum, self.dampening, self.nesterov, self.weight_decay)
 
     def _update(self, w: Array, g: Array, state: dict[str, Array], scale: float, fresh: bool) -> None:
         F.sgd_update(

@@ -25,6 +25,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache, update_wrapper
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,9 @@ from numba.core.compiler import CompileResult
 from numba.core.dispatcher import Dispatcher
 from numba.core.serialize import dumps
 from numba.extending import register_jitable
+from numba.np.ufunc.parallel import _launch_threads
 
-__all__ = ["OPTIONS", "Kernel", "cache_folder", "kernel", "shared", "worker"]
+__all__ = ["OPTIONS", "Instruction", "Kernel", "cache_folder", "instruction", "kernel", "shared", "worker"]
 
 OPTIONS = {"fastmath": {"contract", "nsz"}, "error_model": "numpy", "nogil": True}
 _PACKAGE = __name__.rpartition(".")[0]
@@ -74,6 +76,46 @@ def kernel(function: Callable[..., None]) -> Kernel:
     return Kernel(function)
 
 
+class Instruction:
+    """A function behind the signature of compiled programs, in a serial and a parallel build.
+
+    `make(build)` gives the function for one build; `build(kernel)` is that build of a kernel it calls.
+    """
+
+    def __init__(self, make: Callable[[Callable[[Kernel], Any]], Callable[..., None]]) -> None:
+        self.__name__, self.__doc__, self.__module__ = make.__name__, make.__doc__, make.__module__
+        self._make = make
+        self._addresses: dict[Any, int] = {}
+        self._builds: dict[bool, Any] = {}
+
+    def address(self, parallel: bool, *arguments: Any) -> int:
+        """Where the compiled function for arguments of such types starts; compiled or loaded when first asked for."""
+        types = tuple(numba.typeof(argument) for argument in arguments)
+        if (parallel, types) not in self._addresses:
+            if parallel:
+                _launch_threads()  # code from the cache refers to the pool
+            dispatcher = self._build(parallel)
+            dispatcher.compile(types)
+            result = dispatcher.overloads[types]
+            self._addresses[parallel, types] = result.library.get_pointer_to_function(result.fndesc.llvm_func_name)
+        return self._addresses[parallel, types]
+
+    def _build(self, parallel: bool) -> Any:
+        if parallel not in self._builds:
+            function = self._make(lambda kernel: kernel.parallel if parallel else kernel.serial)
+            function.__name__ = self.__name__
+            function.__module__ = self.__module__
+            dispatcher: Any = njit(**OPTIONS)(function)
+            dispatcher._cache = _KernelCache(function, "parallel" if parallel else "serial")
+            self._builds[parallel] = dispatcher
+        return self._builds[parallel]
+
+
+def instruction(make: Callable[[Callable[[Kernel], Any]], Callable[..., None]]) -> Instruction:
+    """Make an instruction of compiled programs (see `Instruction`)."""
+    return Instruction(make)
+
+
 def _build(function: Callable[..., None], *, parallel: bool) -> Any:
     dispatcher: Any = njit(parallel=parallel, **OPTIONS)(function)
     if isinstance(dispatcher, Dispatcher):  # a plain function under NUMBA_DISABLE_JIT
@@ -86,7 +128,7 @@ def _build(function: Callable[..., None], *, parallel: bool) -> Any:
 def cache_folder() -> Path | None:
     """The folder of compiled kernels: $NUMBA_CACHE_DIR, beside the source, or the user's; None where none is writable."""
     beside = Path(__file__).parent / "__pycache__"
-    user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fastnn"
+    user = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "fastnn"
     for folder in [Path(config.CACHE_DIR)] if config.CACHE_DIR else [beside, user]:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -119,7 +161,8 @@ class _KernelCache:
         except FileNotFoundError:
             return None
         except Exception:  # a truncated or foreign file can raise anything while it is unpickled: compile afresh
-            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.unlink()
             return None
 
     def save_overload(self, signature: Any, result: Any) -> None:
@@ -130,8 +173,9 @@ class _KernelCache:
         try:
             scratch.write_bytes(dumps(result._reduce()))
             scratch.replace(path)
-        except OSError:  # a full disk, or a folder that went away
-            scratch.unlink(missing_ok=True)
+        except Exception:  # a full disk, a folder that went away, something that cannot be pickled
+            with suppress(OSError):
+                scratch.unlink()
 
     def enable(self) -> None:
         """Part of the interface; the cache is always on."""

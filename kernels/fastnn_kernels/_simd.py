@@ -12,7 +12,9 @@ from typing import Any
 from llvmlite import ir
 from numba.core import types
 
-__all__ = ["constant", "element_pointer", "interleave", "load", "splat", "store"]
+__all__ = ["I32", "I64", "constant", "element_pointer", "interleave", "load", "splat", "store", "vector"]
+
+I32, I64 = ir.IntType(32), ir.IntType(64)
 
 
 def splat(builder: Any, scalar: Any, lanes: int) -> Any:
@@ -21,6 +23,11 @@ def splat(builder: Any, scalar: Any, lanes: int) -> Any:
     first = builder.insert_element(ir.Constant(vector, ir.Undefined), scalar, ir.IntType(32)(0))
     zeros = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
     return builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), zeros)
+
+
+def vector(element: Any, lanes: int) -> Any:
+    """The type of a vector."""
+    return ir.VectorType(element, lanes)
 
 
 def constant(element: Any, values: Sequence[int] | Sequence[float]) -> Any:

@@ -18,8 +18,8 @@ def problem(rng, shape, dtype):
 
 def forward(kernel, logits, targets, smoothing):
     m, dtype = len(logits), logits.dtype
-    scratch = unwritten(logits.shape, dtype)
-    return every_way(kernel, logits, targets, smoothing, scratch, unwritten(m, dtype), unwritten(m, dtype))[1:]
+    scratch, log_sums = unwritten(logits.shape, dtype), unwritten((2, m), dtype)
+    return every_way(kernel, logits, targets, smoothing, scratch, log_sums, unwritten(m, dtype))[1:]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -35,7 +35,7 @@ def test_cross_entropy_against_labels_and_probabilities(rng, shape, smoothing, d
     ):
         log_sums, losses = forward(forth, logits, targets, smoothing)
         assert_close(losses, reference.cross_entropy(z, targets, smoothing), k, size)
-        assert_close(log_sums, np.log(np.exp(z).sum(axis=1)), k, size)
+        assert_close(log_sums.sum(axis=0), np.log(np.exp(z).sum(axis=1)), k, size)
         output = unwritten(shape, dtype)
         (dlogits,) = every_way(back, weights, logits, targets, smoothing, log_sums, output)
         expected = reference.cross_entropy_backward(weights.astype(float), z, targets, smoothing)
@@ -49,8 +49,22 @@ def test_huge_logits_do_not_overflow(dtype):
     np.testing.assert_allclose(losses, [1e4, np.log(3.0)], rtol=1e-3)
     gradient = np.empty_like(logits)
     kernels.cross_entropy_backward(np.ones(2, dtype), logits, labels, 0.0, log_sums, gradient)
-    # float32 numbers near 3e4 are 2e-3 apart, so that much of log 3 is lost
-    np.testing.assert_allclose(gradient, [[1, -1, 0], [1 / 3, 1 / 3, -2 / 3]], atol=1e-3)
+    np.testing.assert_allclose(gradient, [[1, -1, 0], [1 / 3, 1 / 3, -2 / 3]], atol=1e-6)
+
+
+@pytest.mark.parametrize("shift", [0.0, 100.0, 1e4])
+def test_the_gradient_of_float32_does_not_lose_digits_to_the_size_of_the_logits(rng, shift):
+    logits, labels, soft, weights = problem(rng, (211, 10), np.float32)
+    logits += np.float32(shift)
+    for targets, forth, back in (
+        (labels, kernels.cross_entropy_forward, kernels.cross_entropy_backward),
+        (soft, kernels.soft_cross_entropy_forward, kernels.soft_cross_entropy_backward),
+    ):
+        log_sums, _ = forward(forth, logits, targets, 0.0)
+        gradient = np.empty_like(logits)
+        back(weights, logits, targets, 0.0, log_sums, gradient)
+        expected = reference.cross_entropy_backward(weights.astype(float), logits.astype(float), targets, 0.0)
+        np.testing.assert_allclose(gradient, expected, atol=4e-6)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

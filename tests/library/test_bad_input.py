@@ -187,6 +187,7 @@ def named(argument):
 
 @pytest.mark.parametrize(("call", "value", "error", "argument"), TABLE)
 def test_a_refused_call_names_the_argument_and_leaves_everything_untouched(trainer, call, value, error, argument):
+    trainer.model.forward(X)  # so that backward has something to refuse
     before = state_of(trainer)
     with pytest.raises(error, match=named(argument)):
         call(trainer, value)

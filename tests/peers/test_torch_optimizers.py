@@ -178,6 +178,8 @@ def test_the_defaults_are_torchs(rule):
         ("SGD", {"momentum": 0.9, "dampening": 0.2}, {"lr": 0.03, "momentum": 0.5, "dampening": 0.6, "weight_decay": 0.1}),
         ("SGD", {"momentum": 0.9}, {"nesterov": True}),
         ("SGD", {"momentum": 0.9}, {"momentum": 0.0}),
+        ("SGD", {"weight_decay": 0.05}, {"momentum": 0.9}),
+        ("SGD", {}, {"momentum": 0.9, "dampening": 0.4}),
         ("RMSprop", {"momentum": 0.9}, {"lr": 0.005, "momentum": 0.5, "alpha": 0.8, "eps": 1e-4, "weight_decay": 0.02}),
         ("Adam", {"amsgrad": True}, {"lr": 0.005, "betas": (0.7, 0.99), "eps": 1e-4, "weight_decay": 0.02}),
     ],

@@ -83,7 +83,7 @@ def activation_backward_segment(dy, y, kind, slope, dx):
     elif kind == LEAKY_RELU:
         below = dy.dtype.type(slope)
         for i in range(n):
-            dx[i] = dy[i] * below if y[i] <= zero else dy[i]
+            dx[i] = dy[i] if y[i] > zero else dy[i] * below
     elif kind == SIGMOID:
         for i in range(n):
             dx[i] = dy[i] * (y[i] * (one - y[i]))

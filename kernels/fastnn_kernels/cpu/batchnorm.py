@@ -205,8 +205,9 @@ def _gradient_tile(dy, x, gamma, stats, dgamma, dbeta, share, i0, i1, dx):
     for i in range(i0, i1):
         x0, g0, d0 = x[i], dy[i], dx[i]
         for j in range(gamma.size):
-            slope = dgamma[j] * rho[j] * share
-            shift = dbeta[j] * share - rest[j] * slope
+            # share is 0 in use, where a sum that is not finite must not reach the other rows
+            slope = dgamma[j] * rho[j] * share if share > 0 else share
+            shift = dbeta[j] * share - rest[j] * slope if share > 0 else share
             d0[j] = gamma[j] * rho[j] * (g0[j] - shift - (x0[j] - mean[j]) * slope)
 
 

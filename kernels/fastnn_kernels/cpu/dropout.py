@@ -11,12 +11,11 @@ Source: N. Srivastava et al., "Dropout: a simple way to prevent neural networks 
 """
 
 import numpy as np
-from llvmlite import ir
 from numba import prange, types
 from numba.extending import intrinsic
 
 from .._jit import kernel, worker
-from .._simd import constant, element_pointer, load, splat, store
+from .._simd import I32, constant, element_pointer, load, splat, store
 from .random import CHUNK, GROUP, emit_philox, philox
 
 __all__ = ["dropout_backward", "dropout_forward", "dropout_segment"]
@@ -31,7 +30,7 @@ def _dropout_group(typing_context, seed, block, step, stream, threshold, scale, 
         source, target = signature.args[6:8]
         element = context.get_value_type(source.dtype)
         words = emit_philox(builder, seed, block, step, stream)
-        limit = splat(builder, builder.trunc(threshold, ir.IntType(32)), GROUP)
+        limit = splat(builder, builder.trunc(threshold, I32), GROUP)
         kept = builder.icmp_unsigned(">=", words, limit)
         value = load(builder, element_pointer(context, builder, source, x, start), element, GROUP)
         scaled = builder.fmul(value, splat(builder, scale, GROUP))

@@ -37,60 +37,61 @@ _CHUNK = 8192
 
 @worker
 def _log_sum_exp(row, scratch):
-    """log Σ eᶻ of a row; scratch is a row of the same length, for the exponentials, whose loop then vectorises."""
+    """The largest logit of a row, and log Σ e^(z - it); scratch is a row for the exponentials, whose loop then vectorises.
+
+    The two are kept apart: their sum would be rounded at the size of the logits, and with it every softmax in backward.
+    """
     top = row[0]
     for j in range(1, row.size):
         top = row[j] if row[j] > top else top
-    if not math.isfinite(top):  # nothing finite to shift by: infinities and NaN give NaN, as they should
-        top = row.dtype.type(0.0)
     for j in range(row.size):
-        scratch[j] = exp(row[j] - top)
+        scratch[j] = exp(row[j] - top)  # NaN where top is infinite: so is all that follows
     total = 0.0
     for j in range(row.size):
         total += scratch[j]
-    return top + math.log(total)
+    return top, row.dtype.type(math.log(total))
 
 
 @worker
 def _label_loss(z, label, smoothing, scratch):
-    """log Σ eᶻ and the loss of a row against its label."""
-    log_sum = _log_sum_exp(z, scratch)
-    loss = log_sum - z[label]
+    """The two parts of log Σ eᶻ, and the loss of a row against its label."""
+    top, log_sum = _log_sum_exp(z, scratch)
+    loss = log_sum + (top - z[label])
     if smoothing > 0.0:
         mean = 0.0
         for j in range(z.size):
-            mean += z[j]
-        loss = (1.0 - smoothing) * loss + smoothing * (log_sum - mean / z.size)
-    return log_sum, loss
+            mean += top - z[j]
+        loss = (1.0 - smoothing) * loss + smoothing * (log_sum + mean / z.size)
+    return top, log_sum, loss
 
 
 @worker
-def _label_gradient(weight, z, label, hit, everywhere, log_sum, dz):
+def _label_gradient(weight, z, label, hit, everywhere, top, log_sum, dz):
     zero = z.dtype.type(0.0)
     for j in range(z.size):
         target = everywhere + (hit if j == label else zero)
-        dz[j] = weight * (exp(z[j] - log_sum) - target)
+        dz[j] = weight * (exp((z[j] - top) - log_sum) - target)
 
 
 @worker
 def _soft_loss(z, t, smoothing, scratch):
-    """log Σ eᶻ and the loss of a row against probabilities."""
-    log_sum = _log_sum_exp(z, scratch)
+    """The two parts of log Σ eᶻ, and the loss of a row against probabilities."""
+    top, log_sum = _log_sum_exp(z, scratch)
     loss = 0.0
     for j in range(z.size):
         share = (1.0 - smoothing) * t[j] + smoothing / z.size
         if share != 0.0:  # 0 · ∞ is nothing here
-            loss += share * (log_sum - z[j])
-    return log_sum, loss
+            loss += share * (log_sum + (top - z[j]))
+    return top, log_sum, loss
 
 
 @worker
-def _soft_gradient(weight, z, t, hit, everywhere, log_sum, dz):
+def _soft_gradient(weight, z, t, hit, everywhere, top, log_sum, dz):
     total = z.dtype.type(0.0)
     for j in range(z.size):
         total += t[j] * hit + everywhere
     for j in range(z.size):
-        dz[j] = weight * (total * exp(z[j] - log_sum) - (t[j] * hit + everywhere))
+        dz[j] = weight * (total * exp((z[j] - top) - log_sum) - (t[j] * hit + everywhere))
 
 
 @kernel
@@ -98,21 +99,21 @@ def cross_entropy_forward(logits, labels, smoothing, scratch, log_sums, losses):
     """The loss of each row against its label.
 
     logits: (m, k) float. labels: (m,) integers in [0, k). smoothing: float in [0, 1). scratch: (m, k).
-    log_sums: (m,), wholly overwritten, for backward. losses: (m,), wholly overwritten.
+    log_sums: (2, m), wholly overwritten, for backward: max z and log Σ e^(z - max z). losses: (m,), wholly overwritten.
     """
     m, k = logits.shape
     rows = tile_rows(k)
     for tile in prange((m + rows - 1) // rows):
         first = np.intp(tile) * rows
         for i in range(first, min(m, first + rows)):
-            log_sums[i], losses[i] = _label_loss(logits[i], labels[i], smoothing, scratch[i])
+            log_sums[0, i], log_sums[1, i], losses[i] = _label_loss(logits[i], labels[i], smoothing, scratch[i])
 
 
 @kernel
 def cross_entropy_backward(dlosses, logits, labels, smoothing, log_sums, dlogits):
     """The gradient of Σ dlosses · losses.
 
-    dlosses, log_sums: (m,) float. logits: (m, k). labels: (m,) integers. smoothing: as in forward.
+    dlosses: (m,) float. log_sums: (2, m) from forward. logits: (m, k). labels: (m,) integers. smoothing: as in forward.
     dlogits: (m, k), wholly overwritten; may be logits.
     """
     m, k = logits.shape
@@ -121,7 +122,7 @@ def cross_entropy_backward(dlosses, logits, labels, smoothing, log_sums, dlogits
     for tile in prange((m + rows - 1) // rows):
         first = np.intp(tile) * rows
         for i in range(first, min(m, first + rows)):
-            _label_gradient(dlosses[i], logits[i], labels[i], hit, everywhere, log_sums[i], dlogits[i])
+            _label_gradient(dlosses[i], logits[i], labels[i], hit, everywhere, log_sums[0, i], log_sums[1, i], dlogits[i])
 
 
 @kernel
@@ -129,21 +130,21 @@ def soft_cross_entropy_forward(logits, targets, smoothing, scratch, log_sums, lo
     """The loss of each row against a row of probabilities.
 
     logits, targets: (m, k) float. smoothing: float in [0, 1). scratch: (m, k).
-    log_sums: (m,), wholly overwritten, for backward. losses: (m,), wholly overwritten.
+    log_sums: (2, m), wholly overwritten, for backward: max z and log Σ e^(z - max z). losses: (m,), wholly overwritten.
     """
     m, k = logits.shape
     rows = tile_rows(k)
     for tile in prange((m + rows - 1) // rows):
         first = np.intp(tile) * rows
         for i in range(first, min(m, first + rows)):
-            log_sums[i], losses[i] = _soft_loss(logits[i], targets[i], smoothing, scratch[i])
+            log_sums[0, i], log_sums[1, i], losses[i] = _soft_loss(logits[i], targets[i], smoothing, scratch[i])
 
 
 @kernel
 def soft_cross_entropy_backward(dlosses, logits, targets, smoothing, log_sums, dlogits):
     """The gradient of Σ dlosses · losses.
 
-    dlosses, log_sums: (m,) float. logits, targets: (m, k). smoothing: as in forward.
+    dlosses: (m,) float. log_sums: (2, m) from forward. logits, targets: (m, k). smoothing: as in forward.
     dlogits: (m, k), wholly overwritten; may be logits.
     """
     m, k = logits.shape
@@ -152,7 +153,7 @@ def soft_cross_entropy_backward(dlosses, logits, targets, smoothing, log_sums, d
     for tile in prange((m + rows - 1) // rows):
         first = np.intp(tile) * rows
         for i in range(first, min(m, first + rows)):
-            _soft_gradient(dlosses[i], logits[i], targets[i], hit, everywhere, log_sums[i], dlogits[i])
+            _soft_gradient(dlosses[i], logits[i], targets[i], hit, everywhere, log_sums[0, i], log_sums[1, i], dlogits[i])
 
 
 @worker

@@ -17,12 +17,11 @@ The rounds stand here twice: as scalars for the last few elements, and as LLVM v
 """
 
 import numpy as np
-from llvmlite import ir
 from numba import prange, types
 from numba.extending import intrinsic
 
 from .._jit import kernel, worker
-from .._simd import constant, element_pointer, interleave, splat, store
+from .._simd import I32, I64, constant, element_pointer, interleave, splat, store, vector
 
 __all__ = ["CHUNK", "GROUP", "emit_philox", "philox", "random_bits"]
 
@@ -67,25 +66,24 @@ def emit_philox(builder, seed, block, step, stream):
 
     Words travel in the low halves of 64-bit lanes, as x86's vpmuludq takes them; what is in the high halves is not looked at.
     """
-    word, short = ir.IntType(64), ir.IntType(32)
-    low = splat(builder, word(_MASK), _BLOCKS)
-    half = splat(builder, word(32), _BLOCKS)
-    blocks = builder.add(splat(builder, block, _BLOCKS), constant(word, range(_BLOCKS)))
+    low = splat(builder, I64(_MASK), _BLOCKS)
+    half = splat(builder, I64(32), _BLOCKS)
+    blocks = builder.add(splat(builder, block, _BLOCKS), constant(I64, range(_BLOCKS)))
     c0, c1 = blocks, builder.lshr(blocks, half)
     c2, c3 = splat(builder, step, _BLOCKS), splat(builder, stream, _BLOCKS)
     k0, k1 = splat(builder, seed, _BLOCKS), builder.lshr(splat(builder, seed, _BLOCKS), half)
     for _ in range(_ROUNDS):
         product_0, product_1 = (
-            builder.mul(builder.and_(counter, low), splat(builder, word(multiplier), _BLOCKS))
+            builder.mul(builder.and_(counter, low), splat(builder, I64(multiplier), _BLOCKS))
             for counter, multiplier in zip((c0, c2), _MULTIPLIERS, strict=True)
         )
         c0 = builder.xor(builder.xor(builder.lshr(product_1, half), c1), k0)
         c1 = product_1
         c2 = builder.xor(builder.xor(builder.lshr(product_0, half), c3), k1)
         c3 = product_0
-        k0 = builder.add(k0, splat(builder, word(_WEYL[0]), _BLOCKS))
-        k1 = builder.add(k1, splat(builder, word(_WEYL[1]), _BLOCKS))
-    narrow = ir.VectorType(short, _BLOCKS)
+        k0 = builder.add(k0, splat(builder, I64(_WEYL[0]), _BLOCKS))
+        k1 = builder.add(k1, splat(builder, I64(_WEYL[1]), _BLOCKS))
+    narrow = vector(I32, _BLOCKS)
     return interleave(builder, [builder.trunc(c, narrow) for c in (c0, c1, c2, c3)])
 
 

@@ -1,0 +1,435 @@
+"""Lowering: a model, with its loss, rule and penalties, as a table of instructions for one compiled function.
+
+`lower_training`, `lower_evaluation` and `lower_prediction` make a `Program` of a `Sequential`, or raise `NotLowered` with the
+reason, where a part has no instruction (a layer in Python, a loss of the user's own); such models run layer by layer. A
+program shares the model's buffers and plans one workspace for the largest batch; running it allocates nothing. Both roads call
+the same kernels in the same order.
+
+Adding a layer, loss or rule: an instruction in `fastnn_kernels.cpu.instructions`, and one entry in `_LAYERS`, `_LOSSES` or
+`_RULES`, whose function says which operands it takes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from fastnn_kernels.cpu import instructions as ops
+from fastnn_kernels.cpu._rows import row_chunks
+from fastnn_kernels.cpu.program import FIRST, PENALTY, SCALE, SCORE, STOP, TOTAL, Context, run_steps
+from fastnn_kernels.cpu.reductions import LANES, sum_chunks
+
+from ._check import Array
+from .functional import _dispatch
+from .functional.activations import KINDS
+from .layers import SELU, BatchNorm1d, Dropout, Layer, LeakyReLU, Linear, ReLU, Sigmoid, Tanh
+from .losses import CrossEntropyLoss, MSELoss
+from .optim import SGD, Adam, RMSprop
+from .regularizers import L1, L2, ElasticNet
+
+__all__ = ["NotLowered", "Program", "lower_evaluation", "lower_prediction", "lower_training"]
+
+_WIDTH = 14  # operands of the longest instruction, and its address
+_REALS = 6
+_COUNTERS = 2  # where counters start in state, after ROWS and FIRST
+_ALIGN = 16
+
+# what an element (for a product a multiply-add) takes on one core, roughly; picks the serial or the parallel build
+_PRODUCT_NS, _BATCHNORM_NS, _DROPOUT_NS, _ACTIVATION_NS, _LOSS_NS, _RULE_NS = 1 / 30, 0.3, 0.32, 0.1, 7.0, 0.4
+
+
+class NotLowered(Exception):  # noqa: N818 - not an error: the model runs layer by layer
+    """A part of the model has no instruction; the message says which."""
+
+
+class _Table:
+    """A program in the making: instructions, room in the workspace, counters."""
+
+    def __init__(self, model: Any, batch: int) -> None:
+        self.model, self.batch = model, batch
+        self.rows: list[tuple[Any, bool, tuple[int, ...], Callable[[], tuple[float, ...]]]] = []
+        self.work = self.scratch = 0
+        self.constants: list[tuple[int, int, float]] = []
+        self.counters: list[tuple[Callable[[], int], Callable[[int], None]]] = []
+        linears = [layer for layer in model.walk() if isinstance(layer, Linear)]
+        packed = [max(layer.in_features, batch) * layer.out_features for layer in linears]
+        self.packed = self.room(max(packed, default=0))  # all products pack their operand here, one after the other
+        self._gradients = (0, 0)
+
+    def add(self, op: Any, nanoseconds: float, *operands: int, reals: Callable[[], tuple[float, ...]] = tuple) -> None:
+        """Append an instruction. nanoseconds: of its kernels on one core for a full batch, which picks the build."""
+        parallel = nanoseconds >= _dispatch.PARALLEL_FROM_NS
+        self.rows.append((op, parallel, tuple(int(operand) for operand in operands), reals))
+
+    def room(self, size: int) -> int:
+        """Offset of so many new elements of work."""
+        self.work += -(-size // _ALIGN) * _ALIGN
+        return self.work - -(-size // _ALIGN) * _ALIGN
+
+    def partials(self, size: int) -> int:
+        """Offset of room in scratch; all instructions share it, since none keeps anything there."""
+        self.scratch = max(self.scratch, size)
+        return 0
+
+    def start_backward(self, columns: int) -> int:
+        """Make room for gradients of so many columns at most; returns the place of the loss's."""
+        self._gradients = self.room(self.batch * columns), self.room(self.batch * columns)
+        return self._gradients[0]
+
+    def other(self, place: int) -> int:
+        """The other of the two rooms for gradients."""
+        return self._gradients[place == self._gradients[0]]
+
+    def constant(self, size: int, value: float) -> int:
+        """Offset of room that holds a constant."""
+        offset = self.room(size)
+        self.constants.append((offset, size, value))
+        return offset
+
+    def counter(self, read: Callable[[], int], write: Callable[[int], None]) -> int:
+        """Place in state of a number that Python holds between runs."""
+        self.counters.append((read, write))
+        return _COUNTERS + len(self.counters) - 1
+
+
+def _offset(array: Array | None, flat: Array) -> int:
+    """Where a view starts in its flat buffer; -1 for none."""
+    if array is None:
+        return -1
+    return (array.ctypes.data - flat.ctypes.data) // flat.itemsize
+
+
+# layers: each adds its forward, and returns its output's columns and place, and what adds its backward
+
+_Backward = Callable[[int, bool], int]  # from the place of dy, and whether dx is wanted, to the place of dx
+_Lowered = tuple[int, int, _Backward]
+
+
+def _linear(t: _Table, layer: Any, n: int, x: int, training: bool) -> _Lowered:
+    model, outputs = t.model, layer.out_features
+    weight, bias = layer.parameters["weight"], layer.parameters.get("bias")
+    place = _offset(weight, model.flat_parameters)
+    y = t.room(t.batch * outputs)
+    work = t.batch * weight.size * _PRODUCT_NS
+    t.add(ops.linear_forward, work, n, outputs, x, place, _offset(bias, model.flat_parameters), y, t.packed)
+
+    def backward(dy: int, wanted: bool) -> int:
+        dx = t.other(dy)
+        gradients = [_offset(layer.gradients.get(name), model.flat_gradients) for name in ("weight", "bias")]
+        partials = t.room(row_chunks(t.batch) * outputs)
+        t.add(ops.linear_backward, work, n, outputs, x, place, *gradients, dy, dx if wanted else -1, t.packed, partials)
+        return dx
+
+    return outputs, y, backward
+
+
+def _batchnorm(t: _Table, layer: Any, n: int, x: int, training: bool) -> _Lowered:
+    model = t.model
+    gamma, beta = (_offset(layer.parameters.get(name), model.flat_parameters) for name in ("weight", "bias"))
+    mean, var, count = (
+        _offset(layer.buffers[name], model.flat_buffers) for name in ("running_mean", "running_var", "num_batches_tracked")
+    )
+    ones, zeros = (-1, -1) if layer.affine else (t.constant(n, 1.0), t.constant(n, 0.0))
+    stats, y = t.room(3 * n), t.room(t.batch * n)
+    work = t.batch * n * _BATCHNORM_NS
+    if not training:
+        reals = lambda: (layer.eps,)  # noqa: E731 - read at each run: settings may change
+        t.add(ops.batchnorm_inference, work, n, x, gamma, beta, ones, zeros, mean, var, stats, y, reals=reals)
+        return n, y, _no_backward
+    t.add(
+        ops.batchnorm_forward, work, n, x, gamma, beta, ones, zeros, mean, var, count, stats, y,
+        t.partials(row_chunks(t.batch) * 4 * n),
+        reals=lambda: (layer.eps, -1.0 if layer.momentum is None else layer.momentum, float(layer.unbiased_running_var)),
+    )  # fmt: skip
+
+    def backward(dy: int, wanted: bool) -> int:
+        gradients = [_offset(layer.gradients.get(name), model.flat_gradients) for name in ("weight", "bias")]
+        unused = -1 if layer.affine else t.room(2 * n)
+        partials = t.partials(row_chunks(t.batch) * 2 * n)
+        t.add(ops.batchnorm_backward, work, n, x, gamma, ones, *gradients, unused, stats, dy, dy, partials)
+        return dy
+
+    return n, y, backward
+
+
+def _dropout(t: _Table, layer: Any, n: int, x: int, training: bool) -> _Lowered:
+    if not training:
+        return n, x, _no_backward
+    y = t.room(t.batch * n)
+    seed = int(np.uint64(layer.seed).astype(np.int64))
+    counter = t.counter(lambda: layer.step, lambda value: setattr(layer, "step", value))
+    work = t.batch * n * _DROPOUT_NS
+    t.add(ops.dropout_forward, work, n, x, y, seed, layer.stream, counter, reals=lambda: (layer.p,))
+
+    def backward(dy: int, wanted: bool) -> int:
+        t.add(ops.dropout_backward, work, n, dy, dy, seed, layer.stream, counter, reals=lambda: (layer.p,))
+        return dy
+
+    return n, y, backward
+
+
+def _activation(t: _Table, layer: Any, n: int, x: int, training: bool) -> _Lowered:
+    y = t.room(t.batch * n)
+    kind, work = KINDS[layer.kind], t.batch * n * _ACTIVATION_NS
+    reals = lambda: (layer.negative_slope,)  # noqa: E731
+    t.add(ops.activation_forward, work, n, kind, x, y, reals=reals)
+
+    def backward(dy: int, wanted: bool) -> int:
+        t.add(ops.activation_backward, work, n, kind, dy, y, dy, reals=reals)
+        return dy
+
+    return n, y, backward
+
+
+def _no_backward(dy: int, wanted: bool) -> int:
+    raise AssertionError("a program for use has no backward")
+
+
+_LAYERS: dict[type, Callable[[_Table, Any, int, int, bool], _Lowered]] = {
+    Linear: _linear,
+    BatchNorm1d: _batchnorm,
+    Dropout: _dropout,
+    **dict.fromkeys((ReLU, LeakyReLU, Sigmoid, Tanh, SELU), _activation),
+}
+
+
+def _lower_layers(t: _Table, n: int, x: int, training: bool) -> tuple[int, int, list[_Backward]]:
+    """Forward of all layers, nested ones too; the columns and place of the output, and the backwards in reverse."""
+    backwards: list[_Backward] = []
+    for layer in _flat(t.model):
+        if type(layer) not in _LAYERS:
+            raise NotLowered(f"{layer!r} has no instruction")
+        if layer.training != training:
+            raise NotLowered(f"{layer!r} is in another mode than the model")
+        n, x, backward = _LAYERS[type(layer)](t, layer, n, x, training)
+        backwards.insert(0, backward)
+    return n, x, backwards
+
+
+def _flat(model: Any) -> Iterable[Layer]:
+    for layer in model.layers:
+        if hasattr(layer, "layers") and type(layer) is type(model):
+            if layer.input_scale != 1.0:
+                raise NotLowered("a nested model has an input_scale of its own")
+            yield from _flat(layer)
+        else:
+            yield layer
+
+
+# losses: each adds its instruction; dz is the place of the gradient, -1 for evaluation
+
+
+def _cross_entropy(t: _Table, loss: Any, k: int, z: int, dz: int, labelled: bool) -> None:
+    m = t.batch
+    places = [t.room(m), t.room(2 * m), t.room(m), t.room(m * k)]
+    summed = loss.reduction == "sum"
+    reals = lambda: (loss.label_smoothing,)  # noqa: E731
+    work = m * k * _LOSS_NS
+    if labelled:
+        t.add(ops.cross_entropy, work, k, z, dz, *places, summed, reals=reals)
+    else:
+        t.add(ops.soft_cross_entropy, work, k, z, dz, *places, summed, t.room(m * k), reals=reals)
+
+
+def _squared_error(t: _Table, loss: Any, k: int, z: int, dz: int, labelled: bool) -> None:
+    size = t.batch * k
+    summed = loss.reduction == "sum"
+    t.add(ops.squared_error, size * _ACTIVATION_NS, k, z, dz, t.room(size), t.room(size), summed, t.room(size))
+
+
+_LOSSES: dict[type, Callable[[_Table, Any, int, int, int, bool], None]] = {
+    CrossEntropyLoss: _cross_entropy,
+    MSELoss: _squared_error,
+}
+
+
+# update rules
+
+
+def _steps(t: _Table, rule: Any) -> int:
+    return t.counter(lambda: rule.steps, lambda value: setattr(rule, "steps", value))
+
+
+def _eps(rule: Any) -> tuple[float, float]:
+    return (rule.eps, 0.0) if rule.eps_inside_sqrt else (0.0, rule.eps)
+
+
+def _sgd(t: _Table, rule: Any, work: float) -> None:
+    t.add(
+        ops.sgd, work, rule.nesterov, _steps(t, rule),
+        reals=lambda: (rule.lr, rule.momentum, rule.dampening, rule.weight_decay),
+    )  # fmt: skip
+
+
+def _rmsprop(t: _Table, rule: Any, work: float) -> None:
+    t.add(
+        ops.rmsprop, work, _steps(t, rule),
+        reals=lambda: (rule.lr, rule.alpha, *_eps(rule), rule.momentum, rule.weight_decay),
+    )  # fmt: skip
+
+
+def _adam(t: _Table, rule: Any, work: float) -> None:
+    t.add(
+        ops.adam, work, rule.bias_correction, _steps(t, rule),
+        reals=lambda: (rule.lr, *rule.betas, *_eps(rule), rule.weight_decay),
+    )  # fmt: skip
+
+
+# each with the names of its state in the order of the instruction's moments
+_RULES: dict[type, tuple[Callable[[_Table, Any, float], None], tuple[str, ...]]] = {
+    SGD: (_sgd, ("velocity",)),
+    RMSprop: (_rmsprop, ("square", "mean", "velocity")),
+    Adam: (_adam, ("first_moment", "second_moment", "largest_moment")),
+}
+
+
+def lower_training(
+    model: Any, loss: Any, rule: Any, regularizer: Any, clip_norm: float | None, source: Array, targets: Array, batch: int
+) -> Program:
+    """A program of training steps on rows of source and targets, in batches of at most `batch` rows."""
+    t, n, x = _start(model, source, batch)
+    if type(loss) not in _LOSSES:
+        raise NotLowered(f"{loss!r} has no instruction")
+    if type(rule) not in _RULES:
+        raise NotLowered(f"{rule!r} has no instruction")
+    if regularizer is not None and type(regularizer) not in (L1, L2, ElasticNet):
+        raise NotLowered(f"{regularizer!r} has no instruction")
+    k, z, backwards = _lower_layers(t, n, x, training=True)
+    widths = [array.shape[-1] for layer in model.walk() for array in layer.parameters.values()]
+    dy = t.start_backward(max([n, k, *(layer.in_features for layer in model.walk() if isinstance(layer, Linear)), *widths]))
+    _LOSSES[type(loss)](t, loss, k, z, dy, targets.ndim == 1)
+    for position, backward in enumerate(backwards):
+        dy = backward(dy, position + 1 < len(backwards))
+    if regularizer is not None:
+        size = model.regularized_size
+        t.add(
+            ops.penalty, size * _RULE_NS, size, t.partials(sum_chunks(size) * 2 * LANES + 2),
+            regularizer.scale == "rows", loss.reduction == "sum",
+            reals=lambda: (regularizer.l1, regularizer.l2 * (1.0 if regularizer.half else 2.0)),
+        )  # fmt: skip
+    size = model.flat_parameters.size
+    if clip_norm is not None:
+        t.add(ops.clip_norm, size * _RULE_NS, t.partials(sum_chunks(size) * LANES + 1), reals=lambda: (clip_norm,))
+    lower, moments = _RULES[type(rule)]
+    lower(t, rule, size * _RULE_NS)
+    return Program(t, source, targets, lambda: [rule.state_array(name) for name in moments])
+
+
+def lower_evaluation(model: Any, loss: Any, source: Array, targets: Array, batch: int) -> Program:
+    """A program that adds up the loss and the hits in eval mode; nothing is updated."""
+    t, n, x = _start(model, source, batch)
+    if type(loss) not in _LOSSES:
+        raise NotLowered(f"{loss!r} has no instruction")
+    k, z, _ = _lower_layers(t, n, x, training=False)
+    _LOSSES[type(loss)](t, loss, k, z, -1, targets.ndim == 1)
+    return Program(t, source, targets)
+
+
+def lower_prediction(model: Any, source: Array, batch: int) -> Program:
+    """A program that writes the outputs in eval mode into its `targets`, (rows, outputs)."""
+    t, n, x = _start(model, source, batch)
+    k, z, _ = _lower_layers(t, n, x, training=False)
+    t.add(ops.store_rows, 0.0, k, z)
+    return Program(t, source, np.empty((len(source), k), model.dtype))
+
+
+def _start(model: Any, source: Array, batch: int) -> tuple[_Table, int, int]:
+    """A table that begins with gathering the inputs; their columns and place."""
+    if source.dtype not in ops.GATHERS or not source.dtype.isnative or not source.flags.c_contiguous:
+        raise NotLowered(f"no instruction reads inputs of dtype {source.dtype}, or that are not C-contiguous")
+    t = _Table(model, min(batch, len(source)))
+    n = source.shape[1]
+    x = t.room(t.batch * n)
+    t.add(ops.GATHERS[source.dtype], t.batch * n * _ACTIVATION_NS, len(source), n, x, reals=lambda: (model.input_scale,))
+    return t, n, x
+
+
+class Program:
+    """A lowered model, ready to run on the data that it was lowered for."""
+
+    def __init__(self, table: _Table, source: Array, targets: Array, moments: Callable[[], list[Array | None]] = list) -> None:
+        self._model, self._moments, self._counters = table.model, moments, table.counters
+        self._columns = [reals for _, _, _, reals in table.rows]
+        dtype = self._model.dtype
+        self._work, self._scratch = np.zeros(table.work, dtype), np.zeros(table.scratch)
+        for offset, size, value in table.constants:
+            self._work[offset : offset + size] = value
+        self._state = np.zeros(_COUNTERS + len(table.counters), np.int64)
+        self.results = np.zeros(5)
+        self._rows, self.batch = len(source), table.batch
+        self._source = _bytes_of(source)
+        labelled = targets.ndim == 1 and targets.dtype.kind in "iu"
+        self._labels = targets if labelled else None
+        self.targets = np.empty(0, dtype) if labelled else np.ascontiguousarray(targets, dtype)
+        self._keep_alive = source
+        self._order = np.arange(len(source))
+        self._ordered_labels = np.zeros(0, np.int64)
+        self.set_order(self._order)
+        self._reals = np.zeros((len(table.rows), _REALS))
+        self._table = np.zeros((len(table.rows), _WIDTH), np.int64)
+        for i, (op, parallel, operands, _) in enumerate(table.rows):
+            self._table[i, 1 : 1 + len(operands)] = operands
+            self._table[i, 0] = op.address(parallel, self._table[i], self._reals[i], self._context())
+
+    @property
+    def steps(self) -> int:
+        """Batches in a pass over the rows."""
+        return -(-self._rows // self.batch)
+
+    def set_order(self, order: Array, rows: int | None = None) -> None:
+        """The order of the rows for the passes that follow, and how many of them are used."""
+        self._order = np.ascontiguousarray(order, np.int64)
+        self._rows = len(order) if rows is None else rows
+        if self._labels is not None:
+            self._ordered_labels = np.ascontiguousarray(self._labels[self._order], np.int64)
+
+    def sums(self) -> tuple[float, float, float]:
+        """Loss, penalty and hits, added up over the rows of the last run."""
+        return float(self.results[TOTAL]), float(self.results[PENALTY]), float(self.results[SCORE])
+
+    @property
+    def stopped_by_norm(self) -> bool:
+        """Whether the last run stopped for the gradient's norm, not for the loss."""
+        return bool(self.results[STOP] == 2.0)
+
+    def run(self, begin: int, end: int, *, to_the_end: bool = False) -> int:
+        """Run steps begin to end - 1 of a pass; returns the step at which it stopped, end if it did not.
+
+        It stops where the loss, or the gradient's norm, is not finite, unless it is to go on to the end. `results` starts
+        from zero and holds the sums over these steps.
+        """
+        for place, (read, _) in enumerate(self._counters, _COUNTERS):
+            self._state[place] = read()
+        for i, reals in enumerate(self._columns):
+            values = reals()
+            self._reals[i, : len(values)] = values
+        self.results[:] = 0.0
+        self.results[SCALE] = 1.0
+        arguments = self.batch, self._rows, self._table, self._reals, self._context()
+        run_steps.serial(begin, end, *arguments)
+        while to_the_end and self.results[STOP] != 0.0:
+            self.results[STOP] = 0.0
+            run_steps.serial(int(self._state[FIRST]) // self.batch + 1, end, *arguments)
+        for place, (_, write) in enumerate(self._counters, _COUNTERS):
+            write(int(self._state[place]))
+        return int(self._state[FIRST]) // self.batch if self.results[STOP] else end
+
+    def _context(self) -> Context:
+        empty = np.empty(0, self._model.dtype)
+        moments = [empty if array is None else array for array in self._moments()]
+        model = self._model
+        return Context(
+            self._state, self.results, model.flat_parameters, model.flat_gradients, model.flat_buffers, self._work,
+            self._scratch, *(moments + [empty] * (3 - len(moments))), self._source, self._order, self._ordered_labels,
+            self.targets.reshape(-1),
+        )  # fmt: skip
+
+
+def _bytes_of(array: Array) -> Array:
+    """The memory of an array as bytes, without a copy, of one type whether or not it may be written."""
+    if array.nbytes == 0:
+        return np.empty(0, np.uint8)
+    return np.ctypeslib.as_array((ctypes.c_uint8 * array.nbytes).from_address(array.ctypes.data))

@@ -1,0 +1,435 @@
+"""The instructions of a compiled program: kernels behind one signature, (row, reals, context); see `program`.
+
+Each function here makes an instruction for one build of its kernels: `build` picks the serial or the parallel one. Its docstring
+names the operands of its row, from position 1 on, and of `reals`. Capital names are offsets into `work` unless another array is
+named; -1 stands for none. Adding an instruction: write it here, and lower to it in `fastnn/program.py`.
+"""
+
+import math
+
+import numpy as np
+
+from .._jit import instruction, worker
+from . import activations, batchnorm, dropout, gather, linear, losses, optimizers, reductions
+from ._rows import row_chunks
+from .program import FIRST, PENALTY, ROWS, SCALE, SCORE, STOP, TOTAL
+from .reductions import LANES, sum_chunks
+
+__all__ = [
+    "GATHERS",
+    "activation_backward",
+    "activation_forward",
+    "adam",
+    "batchnorm_backward",
+    "batchnorm_forward",
+    "batchnorm_inference",
+    "clip_norm",
+    "cross_entropy",
+    "dropout_backward",
+    "dropout_forward",
+    "linear_backward",
+    "linear_forward",
+    "penalty",
+    "rmsprop",
+    "sgd",
+    "soft_cross_entropy",
+    "squared_error",
+    "store_rows",
+]
+
+
+@worker
+def _matrix(array, offset, m, n):
+    return array[offset : offset + m * n].reshape((m, n))
+
+
+@worker
+def _maybe(array, offset, size):
+    """A piece of an array, or nothing for offset -1."""
+    return array[offset : offset + size] if offset >= 0 else array[:0]
+
+
+# inputs and outputs
+
+
+def _gather(dtype):
+    def make(build):
+        gather_rows = build(gather.gather_rows)
+
+        def run(row, reals, context):
+            total, n, y = row[1], row[2], row[3]
+            m, first = context.state[ROWS], context.state[FIRST]
+            rows = context.source.view(dtype)[: total * n].reshape((total, n))
+            gather_rows(rows, context.order[first : first + m], reals[0], _matrix(context.work, y, m, n))
+
+        return run
+
+    make.__name__ = f"gather_{np.dtype(dtype).name}"
+    make.__doc__ = "total, n, Y; reals: scale. The rows of the batch, from the bytes in source."
+    return instruction(make)
+
+
+GATHERS = {np.dtype(t): _gather(t) for t in (np.uint8, np.int64, np.float32, np.float64)}
+
+
+@instruction
+def store_rows(build):
+    """n, X. Copy rows of X to the batch's place in targets: for prediction."""
+
+    def run(row, reals, context):
+        n, x = row[1], row[2]
+        m, first = context.state[ROWS], context.state[FIRST]
+        context.targets[first * n : (first + m) * n] = context.work[x : x + m * n]
+
+    return run
+
+
+# layers
+
+
+@instruction
+def linear_forward(build):
+    """n_in, n_out, X, weight in parameters, bias in parameters, Y, PACKED."""
+    forward = build(linear.linear_forward)
+
+    def run(row, reals, context):
+        n_in, n_out, x, weight, bias, y, packed = row[1], row[2], row[3], row[4], row[5], row[6], row[7]
+        m, work, parameters = context.state[ROWS], context.work, context.parameters
+        forward(
+            _matrix(work, x, m, n_in), _matrix(parameters, weight, n_in, n_out), _maybe(parameters, bias, n_out),
+            activations.IDENTITY, 0.0, work[packed : packed + n_in * n_out], _matrix(work, y, m, n_out),
+        )  # fmt: skip
+
+    return run
+
+
+@instruction
+def linear_backward(build):
+    """n_in, n_out, X, weight in parameters, its gradient in gradients, the bias's, DY, DX, PACKED, PARTIALS.
+
+    DX is -1 for the first layer, whose input nobody wants the gradient of.
+    """
+    backward_weight, backward_bias = build(linear.linear_backward_weight), build(linear.linear_backward_bias)
+    backward_input = build(linear.linear_backward_input)
+
+    def run(row, reals, context):
+        n_in, n_out, x, weight, dweight, dbias = row[1], row[2], row[3], row[4], row[5], row[6]
+        dy, dx, packed, partials = row[7], row[8], row[9], row[10]
+        m, work, gradients = context.state[ROWS], context.work, context.gradients
+        dz = _matrix(work, dy, m, n_out)
+        room = work[packed : packed + max(n_in, m) * n_out]
+        backward_weight(_matrix(work, x, m, n_in), dz, False, room, _matrix(gradients, dweight, n_in, n_out))
+        if dbias >= 0:
+            chunks = row_chunks(m)
+            backward_bias(dz, False, _matrix(work, partials, chunks, n_out), gradients[dbias : dbias + n_out])
+        if dx >= 0:
+            backward_input(dz, _matrix(context.parameters, weight, n_in, n_out), room, _matrix(work, dx, m, n_in))
+
+    return run
+
+
+@worker
+def _affine(parameters, offset, work, otherwise, n):
+    """gamma or beta: a parameter, or constants in work where there is none."""
+    return parameters[offset : offset + n] if offset >= 0 else work[otherwise : otherwise + n]
+
+
+@instruction
+def batchnorm_forward(build):
+    """n, X, gamma and beta in parameters, ONES, ZEROS, mean, variance and count in buffers, STATS, Y, partials in scratch.
+
+    reals: eps, momentum (below 0: the cumulative average), unbiased (0 or 1).
+    """
+    forward = build(batchnorm.batchnorm_forward)
+
+    def run(row, reals, context):
+        n, x, gamma, beta, ones, zeros = row[1], row[2], row[3], row[4], row[5], row[6]
+        mean, var, count, stats, y, partials = row[7], row[8], row[9], row[10], row[11], row[12]
+        m, work, buffers = context.state[ROWS], context.work, context.buffers
+        buffers[count] += 1
+        momentum = reals[1] if reals[1] >= 0.0 else 1.0 / buffers[count]
+        chunks = row_chunks(m)
+        forward(
+            _matrix(work, x, m, n), _affine(context.parameters, gamma, work, ones, n),
+            _affine(context.parameters, beta, work, zeros, n), reals[0], momentum, reals[2] != 0.0,
+            context.scratch[partials : partials + chunks * 4 * n].reshape((chunks, 4, n)),
+            buffers[mean : mean + n], buffers[var : var + n], _matrix(work, stats, 3, n), _matrix(work, y, m, n),
+        )  # fmt: skip
+
+    return run
+
+
+@instruction
+def batchnorm_inference(build):
+    """n, X, gamma and beta in parameters, ONES, ZEROS, mean and variance in buffers, STATS, Y. reals: eps."""
+    inference = build(batchnorm.batchnorm_inference)
+
+    def run(row, reals, context):
+        n, x, gamma, beta, ones, zeros = row[1], row[2], row[3], row[4], row[5], row[6]
+        mean, var, stats, y = row[7], row[8], row[9], row[10]
+        m, work, buffers = context.state[ROWS], context.work, context.buffers
+        inference(
+            _matrix(work, x, m, n), _affine(context.parameters, gamma, work, ones, n),
+            _affine(context.parameters, beta, work, zeros, n), buffers[mean : mean + n], buffers[var : var + n],
+            reals[0], _matrix(work, stats, 3, n), _matrix(work, y, m, n),
+        )  # fmt: skip
+
+    return run
+
+
+@instruction
+def batchnorm_backward(build):
+    """n, X, gamma in parameters, ONES, dgamma and dbeta in gradients, UNUSED, STATS, DY, DX, partials in scratch.
+
+    UNUSED is room for 2n sums where there is no gamma.
+    """
+    backward = build(batchnorm.batchnorm_backward)
+
+    def run(row, reals, context):
+        n, x, gamma, ones, dgamma, dbeta = row[1], row[2], row[3], row[4], row[5], row[6]
+        unused, stats, dy, dx, partials = row[7], row[8], row[9], row[10], row[11]
+        m, work, gradients = context.state[ROWS], context.work, context.gradients
+        chunks = row_chunks(m)
+        backward(
+            _matrix(work, dy, m, n), _matrix(work, x, m, n), _affine(context.parameters, gamma, work, ones, n),
+            _matrix(work, stats, 3, n), True,
+            context.scratch[partials : partials + chunks * 2 * n].reshape((chunks, 2, n)),
+            _affine(gradients, dgamma, work, unused, n), _affine(gradients, dbeta, work, unused + n, n),
+            _matrix(work, dx, m, n),
+        )  # fmt: skip
+
+    return run
+
+
+@instruction
+def activation_forward(build):
+    """n, kind, X, Y. reals: slope."""
+    forward = build(activations.activation_forward)
+
+    def run(row, reals, context):
+        size, x, y = context.state[ROWS] * row[1], row[3], row[4]
+        forward(context.work[x : x + size], row[2], reals[0], context.work[y : y + size])
+
+    return run
+
+
+@instruction
+def activation_backward(build):
+    """n, kind, DY, Y, DX. reals: slope."""
+    backward = build(activations.activation_backward)
+
+    def run(row, reals, context):
+        size, dy, y, dx, work = context.state[ROWS] * row[1], row[3], row[4], row[5], context.work
+        backward(work[dy : dy + size], work[y : y + size], row[2], reals[0], work[dx : dx + size])
+
+    return run
+
+
+@instruction
+def dropout_forward(build):
+    """n, X, Y, seed (its 64 bits), stream, the place of the layer's step in state, which moves on. reals: p."""
+    forward = build(dropout.dropout_forward)
+
+    def run(row, reals, context):
+        size, x, y, counter = context.state[ROWS] * row[1], row[2], row[3], row[6]
+        step = context.state[counter]
+        forward(context.work[x : x + size], reals[0], np.uint64(row[4]), step, row[5], context.work[y : y + size])
+        context.state[counter] = (step + 1) % 4294967296
+
+    return run
+
+
+@instruction
+def dropout_backward(build):
+    """n, DY, DX, seed, stream, the place of the step. reals: p. Uses the step before the present one: forward's."""
+    backward = build(dropout.dropout_backward)
+
+    def run(row, reals, context):
+        size, dy, dx, work = context.state[ROWS] * row[1], row[2], row[3], context.work
+        step = (context.state[row[6]] + 4294967295) % 4294967296
+        backward(work[dy : dy + size], reals[0], np.uint64(row[4]), step, row[5], work[dx : dx + size])
+
+    return run
+
+
+# losses: each adds the loss of the batch's rows to results[TOTAL], stops where it is not finite, and leaves the gradient
+
+
+@worker
+def _account(losses, weight, dlosses, results, rows):
+    """Fill the weights of the losses, add the batch's loss times its rows to TOTAL, and see that it is finite."""
+    total = 0.0
+    for i in range(losses.size):
+        total += losses[i]
+        dlosses[i] = weight
+    results[TOTAL] += total * (rows / losses.size)
+    if not math.isfinite(total):
+        results[STOP] = 1.0
+
+
+@worker
+def _largest(row):
+    """Where the first largest value stands; NaN counts as the largest, as in NumPy's argmax."""
+    best = 0
+    for j in range(1, row.size):
+        if row[j] > row[best] or (math.isnan(row[j]) and not math.isnan(row[best])):
+            best = j
+    return best
+
+
+@instruction
+def cross_entropy(build):
+    """k, Z, DZ (-1: no gradient), LOSSES, LOG_SUMS, DLOSSES, SCRATCH, summed (0 or 1). reals: label smoothing."""
+    forward, backward = build(losses.cross_entropy_forward), build(losses.cross_entropy_backward)
+
+    def run(row, reals, context):
+        k, z, dz, values, log_sums, weights, room = row[1], row[2], row[3], row[4], row[5], row[6], row[7]
+        m, first, work = context.state[ROWS], context.state[FIRST], context.work
+        logits, labels = _matrix(work, z, m, k), context.labels[first : first + m]
+        sums, loss, dloss = _matrix(work, log_sums, 2, m), work[values : values + m], work[weights : weights + m]
+        forward(logits, labels, reals[0], _matrix(work, room, m, k), sums, loss)
+        _account(loss, 1.0 if row[8] else 1.0 / m, dloss, context.results, m)
+        for i in range(m):
+            context.results[SCORE] += _largest(logits[i]) == labels[i]
+        if dz >= 0:
+            backward(dloss, logits, labels, reals[0], sums, _matrix(work, dz, m, k))
+
+    return run
+
+
+@worker
+def _target_rows(context, k, offset):
+    """The batch's rows of targets, gathered into work."""
+    m, first = context.state[ROWS], context.state[FIRST]
+    rows = _matrix(context.work, offset, m, k)
+    for i in range(m):
+        source = context.order[first + i] * k
+        rows[i] = context.targets[source : source + k]
+    return rows
+
+
+@instruction
+def soft_cross_entropy(build):
+    """k, Z, DZ (-1: no gradient), LOSSES, LOG_SUMS, DLOSSES, SCRATCH, summed, TARGETS. reals: label smoothing."""
+    forward, backward = build(losses.soft_cross_entropy_forward), build(losses.soft_cross_entropy_backward)
+
+    def run(row, reals, context):
+        k, z, dz, values, log_sums, weights, room = row[1], row[2], row[3], row[4], row[5], row[6], row[7]
+        m, work = context.state[ROWS], context.work
+        logits, targets = _matrix(work, z, m, k), _target_rows(context, k, row[9])
+        sums, loss, dloss = _matrix(work, log_sums, 2, m), work[values : values + m], work[weights : weights + m]
+        forward(logits, targets, reals[0], _matrix(work, room, m, k), sums, loss)
+        _account(loss, 1.0 if row[8] else 1.0 / m, dloss, context.results, m)
+        for i in range(m):
+            context.results[SCORE] += _largest(logits[i]) == _largest(targets[i])
+        if dz >= 0:
+            backward(dloss, logits, targets, reals[0], sums, _matrix(work, dz, m, k))
+
+    return run
+
+
+@instruction
+def squared_error(build):
+    """k, Z, DZ (-1: no gradient), LOSSES (m·k), DLOSSES (m·k), summed, TARGETS."""
+    forward, backward = build(losses.squared_error_forward), build(losses.squared_error_backward)
+
+    def run(row, reals, context):
+        k, z, dz, values, weights = row[1], row[2], row[3], row[4], row[5]
+        m, work = context.state[ROWS], context.work
+        size = m * k
+        targets = _target_rows(context, k, row[7]).reshape(size)
+        prediction, loss, dloss = work[z : z + size], work[values : values + size], work[weights : weights + size]
+        forward(prediction, targets, loss)
+        _account(loss, 1.0 if row[6] else 1.0 / size, dloss, context.results, m if row[6] == 0 else size)
+        if dz >= 0:
+            backward(dloss, prediction, targets, work[dz : dz + size])
+
+    return run
+
+
+# what is done with the gradient
+
+
+@instruction
+def penalty(build):
+    """size, partials in scratch, by rows (0 or 1), summed (0 or 1). reals: l1, l2. Adds to results[PENALTY] for the rows."""
+    update = build(reductions.penalty_update)
+
+    def run(row, reals, context):
+        size, partials, m = row[1], row[2], context.state[ROWS]
+        share = 1.0 / m if row[3] else 1.0
+        l1, l2 = reals[0] * share, reals[1] * share
+        chunks = sum_chunks(size)
+        room = context.scratch[partials : partials + chunks * 2 * LANES].reshape((chunks, 2 * LANES))
+        sums = context.scratch[partials + chunks * 2 * LANES : partials + chunks * 2 * LANES + 2]
+        update(context.parameters[:size], l1, l2, room, context.gradients[:size], sums)
+        value = l1 * sums[0] + 0.5 * l2 * sums[1]
+        context.results[PENALTY] += value if row[4] else value * m
+
+    return run
+
+
+@instruction
+def clip_norm(build):
+    """partials in scratch. reals: the largest norm. Sets results[SCALE], and stops where the norm is not finite."""
+    squared_norm = build(reductions.squared_norm)
+
+    def run(row, reals, context):
+        partials, gradients = row[1], context.gradients
+        chunks = sum_chunks(gradients.size)
+        room = context.scratch[partials : partials + chunks * LANES].reshape((chunks, LANES))
+        out = context.scratch[partials + chunks * LANES : partials + chunks * LANES + 1]
+        squared_norm(gradients, room, out)
+        norm = math.sqrt(out[0])
+        context.results[SCALE] = min(1.0, reals[0] / (norm + 1e-6))
+        if not math.isfinite(norm):
+            context.results[STOP] = 2.0
+
+    return run
+
+
+@instruction
+def sgd(build):
+    """nesterov, the place of the count of steps in state. reals: lr, momentum, dampening, weight decay."""
+    update = build(optimizers.sgd_update)
+
+    def run(row, reals, context):
+        first = context.state[row[2]] == 0
+        update(
+            context.gradients, reals[0], reals[1], reals[2], row[1] != 0, reals[3], context.results[SCALE], first,
+            context.parameters, context.moments_0,
+        )  # fmt: skip
+        context.state[row[2]] += 1
+
+    return run
+
+
+@instruction
+def rmsprop(build):
+    """The place of the count of steps in state. reals: lr, rho, eps inside, eps outside, momentum, weight decay."""
+    update = build(optimizers.rmsprop_update)
+
+    def run(row, reals, context):
+        update(
+            context.gradients, reals[0], reals[1], reals[2], reals[3], reals[4], reals[5], context.results[SCALE],
+            context.parameters, context.moments_0, context.moments_1, context.moments_2,
+        )  # fmt: skip
+        context.state[row[1]] += 1
+
+    return run
+
+
+@instruction
+def adam(build):
+    """bias correction, the place of the count of steps. reals: lr, both betas, eps inside, eps outside, weight decay."""
+    update = build(optimizers.adam_update)
+
+    def run(row, reals, context):
+        context.state[row[2]] += 1
+        update(
+            context.gradients, context.state[row[2]], reals[0], reals[1], reals[2], reals[3], reals[4], row[1] != 0,
+            reals[5], context.results[SCALE], context.parameters, context.moments_0, context.moments_1,
+            context.moments_2,
+        )  # fmt: skip
+
+    return run
