@@ -380,14 +380,15 @@ class Program:
         return -(-self._rows // self.batch)
 
     def set_order(self, order: Array, rows: int | None = None) -> None:
-        """The order of the rows for the passes that follow, and how many of them are used."""
+        """Start a pass: the order of its rows, how many of them are used, and sums of zero."""
         self._order = np.ascontiguousarray(order, np.int64)
         self._rows = len(order) if rows is None else rows
+        self.results[:] = 0.0
         if self._labels is not None:
             self._ordered_labels = np.ascontiguousarray(self._labels[self._order], np.int64)
 
     def sums(self) -> tuple[float, float, float]:
-        """Loss, penalty and hits, added up over the rows of the last run."""
+        """Loss, penalty and hits, added up over the rows of this pass so far, in the order of the steps."""
         return float(self.results[TOTAL]), float(self.results[PENALTY]), float(self.results[SCORE])
 
     @property
@@ -398,16 +399,14 @@ class Program:
     def run(self, begin: int, end: int, *, to_the_end: bool = False) -> int:
         """Run steps begin to end - 1 of a pass; returns the step at which it stopped, end if it did not.
 
-        It stops where the loss, or the gradient's norm, is not finite, unless it is to go on to the end. `results` starts
-        from zero and holds the sums over these steps.
+        It stops where the loss, or the gradient's norm, is not finite, unless it is to go on to the end.
         """
         for place, (read, _) in enumerate(self._counters, _COUNTERS):
             self._state[place] = read()
         for i, reals in enumerate(self._columns):
             values = reals()
             self._reals[i, : len(values)] = values
-        self.results[:] = 0.0
-        self.results[SCALE] = 1.0
+        self.results[STOP], self.results[SCALE] = 0.0, 1.0
         arguments = self.batch, self._rows, self._table, self._reals, self._context()
         run_steps.serial(begin, end, *arguments)
         while to_the_end and self.results[STOP] != 0.0:

@@ -268,7 +268,7 @@ class Trainer:
             if stopped < end:
                 what = "the gradient's norm" if program.stopped_by_norm else "the loss"
                 raise NonFiniteLossError(f"{what} became NaN or infinite", epoch + 1, stopped + 1)
-            totals.add_sums(sum(sizes[begin:end]), *program.sums(), self._score_name())
+            totals.set(sum(sizes[:end]), *program.sums(), self._score_name())
             hooks.batch_end(end - 1, totals)
             begin = end
             if not hooks.every_batch:
@@ -319,7 +319,7 @@ class Trainer:
             program = self._evaluation_program(data, batch_size)
             if program is not None:
                 program.run(0, program.steps, to_the_end=True)
-                totals.add_sums(data.rows, *program.sums(), self._score_name())
+                totals.set(data.rows, *program.sums(), self._score_name())
                 return totals.means(False)
             for first in range(0, data.rows, batch_size):
                 index = np.arange(first, min(data.rows, first + batch_size))
@@ -406,13 +406,10 @@ class _Totals:
         for name, value in scores.items():
             self.scores[name] = self.scores.get(name, 0.0) + value
 
-    def add_sums(self, rows: int, loss: float, penalty: float, score: float, name: str | None) -> None:
-        """Sums over so many rows, as a program gives them."""
-        self.rows += rows
-        self.loss += loss
-        self.penalty += penalty
-        if name is not None:
-            self.scores[name] = self.scores.get(name, 0.0) + score
+    def set(self, rows: int, loss: float, penalty: float, score: float, name: str | None) -> None:
+        """Take over sums over so many rows from a program, which adds in the order of the steps, however it is sliced."""
+        self.rows, self.loss, self.penalty = rows, loss, penalty
+        self.scores = {} if name is None else {name: score}
 
     def means(self, penalised: bool) -> dict[str, float]:
         result = {"loss": (self.loss + self.penalty) / self.rows}
