@@ -26,7 +26,7 @@ def main() -> None:
     model.summary()
     trainer = fnn.Trainer(model, loss=fnn.CrossEntropyLoss(label_smoothing=0.05), optimizer=fnn.Adam(lr=3e-3))
 
-    print("\nThe first step ever compiles the kernels, which takes some 20 seconds; later runs load them from disk.")
+    print("\nThe first step ever compiles the kernels, some 30 seconds; later runs load them from disk.")
     started = time.perf_counter()
     trainer.fit(x[:64], y[:64], epochs=1, batch_size=32, progress=False)
     trainer.evaluate(x_val, y_val)
