@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
-import sys
 import time
 import warnings
 from collections.abc import Sequence
-from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from . import functional as F
-from ._check import Array, as_array, boolean, integer, number, quote
-from .callbacks import Callback, ProgressBar
+from ._check import Array, boolean, integer, number, quote
+from ._training import BadRowError, Data, Hooks, Keeper, Totals
+from .callbacks import Callback
 from .history import History
-from .layers import Dropout
 from .losses import CrossEntropyLoss
 from .optim import Optimizer
 from .program import NotLowered, Program, lower_evaluation, lower_training
@@ -131,21 +128,21 @@ class Trainer:
         epochs = integer("epochs", epochs, low=1)
         batch_size = integer("batch_size", batch_size, low=1)
         shuffle, drop_last = boolean("shuffle", shuffle), boolean("drop_last", drop_last)
-        data = _Data(self, "", x, y, boolean("check_finite", check_finite))
+        data = Data(self.model, self.loss, "", x, y, boolean("check_finite", check_finite))
         validation = None
         if validation_data is not None:
             if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
                 raise TypeError(f"validation_data: expected a pair (x, y), got {quote(validation_data)}")
-            validation = _Data(self, "validation ", *validation_data, check_finite)
+            validation = Data(self.model, self.loss, "validation ", *validation_data, check_finite)
         self.optimizer.check_settings()
         sizes = self._batch_sizes(data.rows, batch_size, drop_last)
-        hooks = _Hooks(self, callbacks, progress)
+        hooks = Hooks(self, callbacks, progress)
         if validation is None:
             hooks.refuse_validation_monitors(self._score_name())
         program = self._training_program(data, batch_size)
         self.history = History()
         self._stopping = False
-        keeper = _Keeper(self.model, self.optimizer)
+        keeper = Keeper(self.model, self.optimizer)
         try:
             hooks.fit_begin(epochs, len(sizes))
             for epoch in range(epochs):
@@ -163,7 +160,7 @@ class Trainer:
                 hooks.epoch_end(epoch, logs)
                 if self._stopping:
                     break
-        except (NonFiniteLossError, _BadRowError):
+        except (NonFiniteLossError, BadRowError):
             keeper.restore()
             raise
         finally:
@@ -176,7 +173,7 @@ class Trainer:
 
     def evaluate(self, x: ArrayLike, y: ArrayLike, batch_size: int = 1024) -> dict[str, float]:
         """The loss (without penalty) and scores in eval mode: {'loss': ..., 'accuracy': ...}. Arguments as in `fit`."""
-        return self._evaluate(_Data(self, "", x, y, True), integer("batch_size", batch_size, low=1))
+        return self._evaluate(Data(self.model, self.loss, "", x, y, True), integer("batch_size", batch_size, low=1))
 
     def predict(self, x: ArrayLike, batch_size: int = 4096) -> Array:
         """The network's outputs in eval mode, (rows, k)."""
@@ -218,7 +215,7 @@ class Trainer:
                 )
         return sizes
 
-    def _training_program(self, data: _Data, batch_size: int) -> Program | None:
+    def _training_program(self, data: Data, batch_size: int) -> Program | None:
         """The compiled program of a step; None where training goes layer by layer."""
         self.model.train()
         reason = "compiled=False"
@@ -238,7 +235,7 @@ class Trainer:
         return None
 
     def _run_epoch(
-        self, epoch: int, data: _Data, program: Program | None, sizes: list[int], shuffle: bool, hooks: _Hooks
+        self, epoch: int, data: Data, program: Program | None, sizes: list[int], shuffle: bool, hooks: Hooks
     ) -> dict[str, float]:
         self.model.train()
         order = (
@@ -246,7 +243,7 @@ class Trainer:
         )
         if program is not None:
             return self._run_compiled(epoch, program, order, sizes, hooks)
-        totals = _Totals()
+        totals = Totals()
         first = 0
         for step, size in enumerate(sizes):
             x, y = data.batch(order[first : first + size])
@@ -256,10 +253,10 @@ class Trainer:
             hooks.batch_end(step, totals)
         return totals.means(self.regularizer is not None)
 
-    def _run_compiled(self, epoch: int, program: Program, order: Array, sizes: list[int], hooks: _Hooks) -> dict[str, float]:
+    def _run_compiled(self, epoch: int, program: Program, order: Array, sizes: list[int], hooks: Hooks) -> dict[str, float]:
         """An epoch in slices of some 50 ms, so that Ctrl-C, progress and callbacks get their turn."""
         program.set_order(order, sum(sizes))
-        totals = _Totals()
+        totals = Totals()
         begin, pace = 0, 1
         while begin < len(sizes):
             end = min(len(sizes), begin + pace)
@@ -303,7 +300,7 @@ class Trainer:
     def _scores(self, prediction: Array, y: Array) -> dict[str, float]:
         return self.loss.scores(prediction, y) if hasattr(self.loss, "scores") else {}
 
-    def _evaluation_program(self, data: _Data, batch_size: int) -> Program | None:
+    def _evaluation_program(self, data: Data, batch_size: int) -> Program | None:
         if self.compiled is False:
             return None
         try:
@@ -311,10 +308,10 @@ class Trainer:
         except NotLowered:
             return None
 
-    def _evaluate(self, data: _Data, batch_size: int) -> dict[str, float]:
+    def _evaluate(self, data: Data, batch_size: int) -> dict[str, float]:
         modes = [(layer, layer.training) for layer in self.model.walk()]
         self.model.eval()
-        totals = _Totals()
+        totals = Totals()
         try:
             program = self._evaluation_program(data, batch_size)
             if program is not None:
@@ -339,170 +336,3 @@ class Trainer:
         if self.clip_norm is not None:
             parts.append(f"clip_norm={self.clip_norm!r}")
         return f"Trainer({', '.join(parts)})"
-
-
-class _BadRowError(ValueError):
-    """NaN or infinity found in a memmap while training."""
-
-
-class _Data:
-    """Inputs and targets, checked at the door, read batch by batch."""
-
-    def __init__(self, trainer: Trainer, prefix: str, x: ArrayLike, y: ArrayLike, check_finite: bool) -> None:
-        model, loss = trainer.model, trainer.loss
-        self._model, self._x_name = model, f"{prefix}x"
-        self._check_batches = check_finite and isinstance(x, np.memmap)
-        self._x = model.check_input(self._x_name, x)
-        self.rows = len(self._x)
-        name = f"{prefix}y"
-        self._y = as_array(name, y)
-        if self._y.ndim == 0 or len(self._y) != self.rows:
-            raise ValueError(f"{name}: expected {self.rows} rows, as many as x, got shape {self._y.shape}")
-        self._check_finite, self._loss, self._y_name = check_finite, loss, name
-        self._check_targets = isinstance(y, np.memmap)
-        if not self._check_targets:
-            self._y = self._checked_targets(self._y)
-        if check_finite and not self._check_batches:
-            _require_finite(self._x_name, self._x, model.dtype)
-
-    def _checked_targets(self, y: Array) -> Array:
-        if hasattr(self._loss, "check_targets"):
-            y = self._loss.check_targets(self._y_name, y, len(y), self._model.out_features)
-        if self._check_finite:
-            _require_finite(self._y_name, y, self._model.dtype)
-        return y
-
-    def whole(self) -> tuple[Array, Array]:
-        """Inputs and targets for a program, which reads the rows itself; NotLowered where they are checked batch by batch."""
-        if self._check_batches or self._check_targets:
-            raise NotLowered("the rows of a memmap are checked as they are read")
-        return self._x, self._y
-
-    def batch(self, index: Array) -> tuple[Array, Array]:
-        """The rows of a batch, converted; of a memmap they are checked only now."""
-        x, y = self._model.gather(self._x, index), self._y[index]
-        if self._check_batches and not np.isfinite(x).all():
-            row = index[int(np.flatnonzero(~np.isfinite(x).all(axis=1))[0])]
-            raise _BadRowError(f"{self._x_name}: expected finite values, got NaN or infinity in row {row}")
-        if self._check_targets:
-            try:
-                y = self._checked_targets(y)
-            except (TypeError, ValueError) as error:
-                raise _BadRowError(f"{error} (rows counted within a batch)") from error
-        return x, y
-
-
-class _Totals:
-    """Sums over the rows of an epoch."""
-
-    def __init__(self) -> None:
-        self.rows, self.loss, self.penalty = 0, 0.0, 0.0
-        self.scores: dict[str, float] = {}
-
-    def add(self, rows: int, loss: float, penalty: float, scores: dict[str, float]) -> None:
-        self.rows += rows
-        self.loss += loss * rows
-        self.penalty += penalty * rows
-        for name, value in scores.items():
-            self.scores[name] = self.scores.get(name, 0.0) + value
-
-    def set(self, rows: int, loss: float, penalty: float, score: float, name: str | None) -> None:
-        """Take over sums over so many rows from a program, which adds in the order of the steps, however it is sliced."""
-        self.rows, self.loss, self.penalty = rows, loss, penalty
-        self.scores = {} if name is None else {name: score}
-
-    def means(self, penalised: bool) -> dict[str, float]:
-        result = {"loss": (self.loss + self.penalty) / self.rows}
-        if penalised:
-            result["penalty"] = self.penalty / self.rows
-        return result | {name: value / self.rows for name, value in self.scores.items()}
-
-
-class _Keeper:
-    """Copies of the last good state, in arrays that are allocated once."""
-
-    def __init__(self, model: Sequential, optimizer: Optimizer) -> None:
-        self._model, self._optimizer = model, optimizer
-        self._copies = [np.empty_like(array) for array in self._arrays()]
-        self._dropouts = [layer for layer in model.walk() if isinstance(layer, Dropout)]
-        self.keep()
-
-    def _arrays(self) -> list[Array]:
-        return [self._model.flat_parameters, self._model.flat_buffers, *self._optimizer.state_arrays()]
-
-    def keep(self) -> None:
-        for array, saved in zip(self._arrays(), self._copies, strict=True):
-            saved[...] = array
-        self._steps = self._optimizer.steps
-        self._dropout_steps = [layer.step for layer in self._dropouts]
-
-    def restore(self) -> None:
-        for array, saved in zip(self._arrays(), self._copies, strict=True):
-            array[...] = saved
-        self._optimizer.steps = self._steps
-        for layer, step in zip(self._dropouts, self._dropout_steps, strict=True):
-            layer.step = step
-
-
-class _Hooks:
-    """Calls those methods of the callbacks that are overridden."""
-
-    def __init__(self, trainer: Trainer, callbacks: Sequence[Callback], progress: bool | None) -> None:
-        if not isinstance(callbacks, (list, tuple)):
-            raise TypeError(f"callbacks: expected a list of Callbacks, got {quote(callbacks)}")
-        for i, callback in enumerate(callbacks):
-            if not isinstance(callback, Callback):
-                raise TypeError(f"callbacks[{i}]: expected a Callback, got {quote(callback)}")
-        shown = list(callbacks)
-        if progress is None:
-            progress = sys.stderr.isatty() and importlib.util.find_spec("tqdm") is not None
-        if boolean("progress", progress) and not any(isinstance(callback, ProgressBar) for callback in callbacks):
-            shown.append(ProgressBar())
-        self._trainer = trainer
-        self._all = shown
-        self._each_batch = [c for c in shown if type(c).on_batch_end is not Callback.on_batch_end]
-        self.every_batch = any(c.every_batch for c in self._each_batch)
-
-    def refuse_validation_monitors(self, score: str | None) -> None:
-        """Without validation data a callback that monitors val_loss could only fail after an epoch."""
-        for callback in self._all:
-            monitor = getattr(callback, "monitor", None)
-            if monitor in ("val_loss", f"val_{score}"):
-                known = sorted({"loss", "lr", "seconds"} | ({score} if score else set()))
-                raise ValueError(f"monitor: expected one of {known} in a fit without validation_data, got {monitor!r}")
-
-    def fit_begin(self, epochs: int, steps: int) -> None:
-        for callback in self._all:
-            callback.on_fit_begin(self._trainer, epochs, steps)
-
-    def epoch_begin(self, epoch: int) -> None:
-        for callback in self._all:
-            callback.on_epoch_begin(self._trainer, epoch)
-
-    def batch_end(self, step: int, totals: _Totals) -> None:
-        if self._each_batch:
-            logs = totals.means(self._trainer.regularizer is not None)
-            for callback in self._each_batch:
-                callback.on_batch_end(self._trainer, step, logs)
-
-    def epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        for callback in self._all:
-            callback.on_epoch_end(self._trainer, epoch, logs)
-
-    def fit_end(self) -> None:
-        """All of them, even where one fails."""
-        with ExitStack() as stack:
-            for callback in reversed(self._all):
-                stack.callback(callback.on_fit_end, self._trainer)
-
-
-def _require_finite(name: str, array: Array, dtype: np.dtype[Any]) -> None:
-    """No NaN or infinity in the array, nor what would become one in dtype, looked at in pieces that stay in cache."""
-    if array.dtype.kind != "f":
-        return
-    rows = max(1, 65536 // max(1, array[0].size))
-    for first in range(0, len(array), rows):
-        piece = np.abs(array[first : first + rows]) <= np.finfo(dtype).max
-        if not piece.all():
-            row = first + int(np.flatnonzero(~piece.reshape(len(piece), -1).all(axis=1))[0])
-            raise ValueError(f"{name}: expected finite values of {dtype}, got NaN, infinity or a larger number in row {row}")
