@@ -1,6 +1,6 @@
 """Lowering: a model, with its loss, rule and penalties, as a table of instructions for one compiled function.
 
-`lower_training`, `lower_evaluation` and `lower_prediction` make a `Program` of a `Sequential`, or raise `NotLowered` with the
+`lower_training` and `lower_evaluation` make a `Program` of a `Sequential`, or raise `NotLowered` with the
 reason, where a part has no instruction (a layer in Python, a loss of the user's own); such models run layer by layer. A
 program shares the model's buffers and plans one workspace for the largest batch; running it allocates nothing. Both roads call
 the same kernels in the same order.
@@ -30,7 +30,7 @@ from .losses import CrossEntropyLoss, MSELoss
 from .optim import SGD, Adam, RMSprop
 from .regularizers import L1, L2, ElasticNet
 
-__all__ = ["NotLowered", "Program", "lower_evaluation", "lower_prediction", "lower_training"]
+__all__ = ["NotLowered", "Program", "lower_evaluation", "lower_training"]
 
 _WIDTH = 14  # operands of the longest instruction, and its address
 _REALS = 6
@@ -326,14 +326,6 @@ def lower_evaluation(model: Any, loss: Any, source: Array, targets: Array, batch
     k, z, _ = _lower_layers(t, n, x, training=False)
     _LOSSES[type(loss)](t, loss, k, z, -1, targets.ndim == 1)
     return Program(t, source, targets)
-
-
-def lower_prediction(model: Any, source: Array, batch: int) -> Program:
-    """A program that writes the outputs in eval mode into its `targets`, (rows, outputs)."""
-    t, n, x = _start(model, source, batch)
-    k, z, _ = _lower_layers(t, n, x, training=False)
-    t.add(ops.store_rows, 0.0, k, z)
-    return Program(t, source, np.empty((len(source), k), model.dtype))
 
 
 def _start(model: Any, source: Array, batch: int) -> tuple[_Table, int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -100,14 +101,20 @@ class Sequential(Layer):
         """The network's outputs in eval mode, batch by batch. x: (rows, in_features), a memmap too. Returns (rows, k)."""
         x = self.check_input("x", x)
         batch_size = integer("batch_size", batch_size, low=1)
+        with self.in_eval_mode():
+            parts = [self.forward(x[first : first + batch_size]) for first in range(0, len(x), batch_size)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    @contextmanager
+    def in_eval_mode(self) -> Iterator[None]:
+        """All layers in eval mode for a while, and then each in its own again."""
         modes = [(layer, layer.training) for layer in self.walk()]
         self.eval()
         try:
-            parts = [self.forward(x[first : first + batch_size]) for first in range(0, len(x), batch_size)]
+            yield
         finally:
             for layer, mode in modes:
                 layer.training = mode
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def check_input(self, name: str, x: ArrayLike) -> Array:
         """x as a 2-D array of real numbers with rows and the right number of features, not converted; else an error."""

@@ -309,10 +309,8 @@ class Trainer:
             return None
 
     def _evaluate(self, data: Data, batch_size: int) -> dict[str, float]:
-        modes = [(layer, layer.training) for layer in self.model.walk()]
-        self.model.eval()
         totals = Totals()
-        try:
+        with self.model.in_eval_mode():
             program = self._evaluation_program(data, batch_size)
             if program is not None:
                 program.run(0, program.steps, to_the_end=True)
@@ -324,9 +322,6 @@ class Trainer:
                 prediction = self.model.forward_batch(x)
                 loss = self._row_mean(float(self.loss.forward(prediction, y)), len(x))
                 totals.add(len(x), loss, 0.0, self._scores(prediction, y))
-        finally:
-            for layer, mode in modes:
-                layer.training = mode
         return totals.means(False)
 
     def __repr__(self) -> str:

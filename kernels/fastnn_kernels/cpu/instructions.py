@@ -34,7 +34,6 @@ __all__ = [
     "sgd",
     "soft_cross_entropy",
     "squared_error",
-    "store_rows",
 ]
 
 
@@ -49,7 +48,7 @@ def _maybe(array, offset, size):
     return array[offset : offset + size] if offset >= 0 else array[:0]
 
 
-# inputs and outputs
+# inputs
 
 
 def _gather(dtype):
@@ -70,18 +69,6 @@ def _gather(dtype):
 
 
 GATHERS = {np.dtype(t): _gather(t) for t in (np.uint8, np.int64, np.float32, np.float64)}
-
-
-@instruction
-def store_rows(build):
-    """n, X. Copy rows of X to the batch's place in targets: for prediction."""
-
-    def run(row, reals, context):
-        n, x = row[1], row[2]
-        m, first = context.state[ROWS], context.state[FIRST]
-        context.targets[first * n : (first + m) * n] = context.work[x : x + m * n]
-
-    return run
 
 
 # layers
