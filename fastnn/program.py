@@ -400,12 +400,14 @@ class Program:
             self._reals[i, : len(values)] = values
         self.results[STOP], self.results[SCALE] = 0.0, 1.0
         arguments = self.batch, self._rows, self._table, self._reals, self._context()
-        run_steps.serial(begin, end, *arguments)
-        while to_the_end and self.results[STOP] != 0.0:
-            self.results[STOP] = 0.0
-            run_steps.serial(int(self._state[FIRST]) // self.batch + 1, end, *arguments)
-        for place, (_, write) in enumerate(self._counters, _COUNTERS):
-            write(int(self._state[place]))
+        try:
+            run_steps.serial(begin, end, *arguments)
+            while to_the_end and self.results[STOP] != 0.0:
+                self.results[STOP] = 0.0
+                run_steps.serial(int(self._state[FIRST]) // self.batch + 1, end, *arguments)
+        finally:  # Ctrl-C is raised right after the call: the steps have been made all the same
+            for place, (_, write) in enumerate(self._counters, _COUNTERS):
+                write(int(self._state[place]))
         return int(self._state[FIRST]) // self.batch if self.results[STOP] else end
 
     def _context(self) -> Context:
