@@ -43,7 +43,7 @@ __all__ = ["OPTIONS", "Instruction", "Kernel", "cache_folder", "instruction", "k
 
 OPTIONS = {"fastmath": {"contract", "nsz"}, "error_model": "numpy", "nogil": True}
 _PACKAGE = __name__.rpartition(".")[0]
-_IMPORT = re.compile(r"^\s*from\s+(\.[\w.]*)\s+import\s+([^\n(]*)", re.MULTILINE)
+_IMPORT = re.compile(r"^\s*from\s+(\.[\w.]*)\s+import\s+(\([^)]*\)|[^\n]*)", re.MULTILINE)
 
 
 def shared(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -219,7 +219,7 @@ def _source_digest(module: str) -> str:
             target = importlib.util.resolve_name(relative, parent)
             todo.append(target)
             if not relative.strip("."):  # `from . import gemm`: the names are modules
-                todo += [f"{target}.{part.split()[0]}" for part in imported.split(",") if part.strip()]
+                todo += [f"{target}.{name}" for name in re.findall(r"\w+", imported)]
     digest = hashlib.sha256()
     for name in sorted(sources):
         digest.update(name.encode() + sources[name])

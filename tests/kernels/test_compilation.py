@@ -65,6 +65,15 @@ def run(package, **environment):
     return result, int(hits), int(misses), folder.strip()
 
 
+@pytest.mark.parametrize("imports", ["from . import _scale", "from . import (\n    _scale,\n)"])
+def test_a_changed_helper_is_seen_through_an_import_of_its_module(package, imports):
+    kernel = KERNEL.replace("from ._scale import scale", imports + "\nscale = _scale.scale")
+    (package / "cpu" / "scaled.py").write_text(kernel)
+    assert run(package)[0] == "[0.0, 2.0, 4.0]"
+    (package / "cpu" / "_scale.py").write_text(HELPER.format(factor=3))
+    assert run(package)[0] == "[0.0, 3.0, 6.0]"
+
+
 def entries(package):
     return sorted((package / "__pycache__").glob("*.nbc"))
 
