@@ -112,7 +112,8 @@ def labels(name: str, value: ArrayLike, rows: int, classes: int) -> Array:
     """Class numbers as int64, each in [0, classes)."""
     array = as_array(name, value)
     if array.dtype.kind not in "iu":
-        raise TypeError(f"{name}: expected integer class labels, got dtype {array.dtype}")
+        hint = "np.unique(labels, return_inverse=True) numbers others"
+        raise TypeError(f"{name}: expected integer class labels, got dtype {array.dtype}; {hint}")
     same_shape(name, array, (rows,), "one label a row")
     if rows and (int(array.min()) < 0 or int(array.max()) >= classes):
         raise ValueError(

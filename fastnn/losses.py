@@ -56,7 +56,9 @@ class CrossEntropyLoss:
         if array.ndim == 2:
             array = floats(name, array)
             if array.shape[0] != rows or (outputs is not None and array.shape[1] != outputs):
-                raise ValueError(f"{name}: expected shape ({rows}, {outputs}), a probability a class, got {array.shape}")
+                raise ValueError(
+                    f"{name}: expected labels of shape ({rows},) or probabilities of shape ({rows}, {outputs}), got {array.shape}"
+                )
             if array.size and not (array.min() >= 0.0 and np.allclose(array.sum(axis=1), 1.0, atol=1e-3)):
                 raise ValueError(f"{name}: expected rows of probabilities that sum to 1, got others")
             return array
