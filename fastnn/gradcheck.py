@@ -62,8 +62,14 @@ class GradcheckReport:
 
     @property
     def verdict(self) -> str:
-        """The worst verdict of all arrays: excellent, good, suspicious or wrong; unchecked if all of them are."""
-        return _grade(self.difference)
+        """The worst of all arrays: wrong, suspicious, unchecked (all of some array was left out), good or excellent."""
+        verdict = _grade(self.difference)
+        unchecked = any(not entry.checked for entry in self.entries)
+        return "unchecked" if unchecked and verdict in ("good", "excellent") else verdict
+
+    def __bool__(self) -> bool:
+        """Whether the gradients are right, so that `assert gradcheck(...)` means what it says."""
+        return self.verdict in ("good", "excellent")
 
     @property
     def kinks(self) -> int:
@@ -155,7 +161,11 @@ class _Problem:
         self.arrays = {prefix + name: a for prefix, layer in layers for name, a in layer.parameters.items()}
         self._own_gradients = {p + name: a for p, layer in layers for name, a in layer.gradients.items()}
         self.arrays["x"] = self._x
-        self._projection = None if self._loss is not None else draws.normal(self.output().shape)
+        before = self._x.copy()
+        output = self.output()
+        if not np.array_equal(self._x, before, equal_nan=True):
+            raise ValueError("target: expected a forward that leaves its input as it is, got one that writes into it")
+        self._projection = None if self._loss is not None else draws.normal(output.shape)
 
     def output(self) -> Array:
         """What J is a function of: the output, or the loss as an array of one number."""
@@ -169,6 +179,8 @@ class _Problem:
     def gradients(self) -> dict[str, Array]:
         """The analytic gradients of J at the present point, by name."""
         self.output()
+        for gradient in self._own_gradients.values():
+            gradient[...] = np.nan  # so that one that is added to, or not written, shows
         dy: Any = self._projection if self._loss is None else self._loss.backward()
         dx = dy if self._layer is None else self._layer.backward(dy)
         if self._regularizer is not None:

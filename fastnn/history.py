@@ -17,8 +17,9 @@ __all__ = ["History"]
 class History:
     """Curves by name, one value an epoch.
 
-    `history["loss"]` is an array, `history.names` lists what there is: loss (penalty included), penalty, accuracy, the same
-    with val_ for validation data, lr and seconds. A value missing in an epoch is NaN. Printing gives a table.
+    `history["loss"]` is an array, `history.names` lists what there is: loss (in training, penalty included), penalty,
+    accuracy, val_loss (without penalty) and val_accuracy, lr and seconds. A value missing in an epoch is NaN. Printing gives
+    a table.
 
     >>> history = History()
     >>> history.append({"loss": 0.5})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -98,16 +99,16 @@ class Layer:
         self.buffers[name] = floats(name, value, dtype=self.dtype).copy()
 
     @property
-    def parameters(self) -> dict[str, Array]:
-        """The trained arrays by name."""
+    def parameters(self) -> Mapping[str, Array]:
+        """The trained arrays by name; write into them, they cannot be replaced."""
         self._materialize()
-        return self._parameters
+        return MappingProxyType(self._parameters)
 
     @property
-    def gradients(self) -> dict[str, Array]:
-        """Their gradients by the same names, overwritten by each backward."""
+    def gradients(self) -> Mapping[str, Array]:
+        """Their gradients by the same names, to be overwritten by each backward: `gradients["weight"][...] = ...`."""
         self._materialize()
-        return self._gradients
+        return MappingProxyType(self._gradients)
 
     @property
     def regularized(self) -> frozenset[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -17,7 +17,7 @@ __all__ = ["Optimizer", "clip_grad_norm_"]
 class Optimizer:
     """Base of the optimisers. A subclass names its state and updates one array.
 
-    `bind(model)` takes any object with `flat_parameters` and `flat_gradients`, or with `parameters` and `gradients` (dicts
+    `bind(model)` takes any object with `flat_parameters` and `flat_gradients`, or with `parameters` and `gradients` (mappings
     of arrays), e.g. a `Sequential` or a `Layer`; `bind(parameters, gradients)` takes two sequences of arrays of any origin.
     `step()` then updates the parameters in place from the gradients. The settings are plain attributes, which may be changed
     between steps.
@@ -147,7 +147,9 @@ def _arrays_of(model: Any) -> tuple[list[Array], list[Array]]:
         return [flat], [model.flat_gradients]
     layers = list(model.walk()) if callable(getattr(model, "walk", None)) else [model]
     for layer in layers:
-        if not isinstance(getattr(layer, "parameters", None), dict) or not isinstance(getattr(layer, "gradients", None), dict):
+        if not isinstance(getattr(layer, "parameters", None), Mapping) or not isinstance(
+            getattr(layer, "gradients", None), Mapping
+        ):
             raise TypeError(f"model: expected a model or layer with parameters and gradients, got {quote(model)}")
     parameters = [array for layer in layers for array in layer.parameters.values()]
     return parameters, [array for layer in layers for array in layer.gradients.values()]

@@ -61,6 +61,48 @@ def test_missing_nan_and_misshapen_gradients_are_wrong(rng):
         fnn.gradcheck(Misshapen(), x)
 
 
+def test_a_report_is_true_only_if_the_gradients_are_right(rng):
+    x = rng.standard_normal((6, 5))
+    assert fnn.gradcheck(Wrong(5), x)
+    assert not fnn.gradcheck(Wrong(5, weight_error=0.5), x)
+    assert not fnn.gradcheck(fnn.ReLU(), np.zeros((1, 4)))
+
+
+def test_a_gradient_that_is_added_to_or_not_written_is_wrong(rng):
+    class Adds(Wrong):
+        def backward(self, dy):
+            np.add(self.gradients["factor"], (dy * self.x).sum(axis=0), out=self.gradients["factor"])
+            return dy * self.factor
+
+    class Forgets(Wrong):
+        def backward(self, dy):
+            return dy * self.factor
+
+    for layer in (Adds(5), Forgets(5)):
+        assert fnn.gradcheck(layer, rng.standard_normal((6, 5)))["factor"].verdict == "wrong"
+
+
+def test_gradients_cannot_be_replaced(rng):
+    class Replaces(Wrong):
+        def backward(self, dy):
+            self.gradients["factor"] = (dy * self.x).sum(axis=0)
+
+    layer = Replaces(5)
+    layer.forward(rng.standard_normal((6, 5)))
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        layer.backward(np.ones((6, 5)))
+
+
+def test_a_forward_that_writes_into_its_input_is_named(rng):
+    class InPlace(Wrong):
+        def forward(self, x):
+            x *= self.factor
+            return x
+
+    with pytest.raises(ValueError, match="^target: expected a forward that leaves its input as it is"):
+        fnn.gradcheck(InPlace(5), rng.standard_normal((6, 5)))
+
+
 def test_a_wrong_regulariser_gradient_is_caught(rng):
     class Half(fnn.L2):
         def add_gradient(self, model, rows):
