@@ -38,6 +38,7 @@ class Data:
         if self._y.ndim == 0 or len(self._y) != self.rows:
             raise ValueError(f"{name}: expected {self.rows} rows, as many as x, got shape {self._y.shape}")
         self._check_finite, self._loss, self._y_name = check_finite, loss, name
+        self._outputs = model.output_features(self._x.shape[1])
         self._check_targets = isinstance(y, np.memmap)
         if not self._check_targets:
             self._y = self._checked_targets(self._y)
@@ -46,7 +47,7 @@ class Data:
 
     def _checked_targets(self, y: Array) -> Array:
         if hasattr(self._loss, "check_targets"):
-            y = self._loss.check_targets(self._y_name, y, len(y), self._model.out_features)
+            y = self._loss.check_targets(self._y_name, y, len(y), self._outputs)
         if self._check_finite:
             require_finite(self._y_name, y, self._model.dtype)
         return y

@@ -19,7 +19,7 @@ import numpy as np
 
 from fastnn_kernels.cpu import instructions as ops
 from fastnn_kernels.cpu._rows import row_chunks
-from fastnn_kernels.cpu.program import FIRST, PENALTY, SCALE, SCORE, STOP, TOTAL, Context, run_steps
+from fastnn_kernels.cpu.program import COUNTERS, FIRST, PENALTY, SCALE, SCORE, STOP, TOTAL, Context, run_steps
 from fastnn_kernels.cpu.reductions import LANES, sum_chunks
 
 from ._check import Array
@@ -34,7 +34,6 @@ __all__ = ["NotLowered", "Program", "lower_evaluation", "lower_training"]
 
 _WIDTH = 14  # operands of the longest instruction, and its address
 _REALS = 6
-_COUNTERS = 2  # where counters start in state, after ROWS and FIRST
 _ALIGN = 16
 
 # what an element (for a product a multiply-add) takes on one core, roughly; picks the serial or the parallel build
@@ -61,7 +60,7 @@ class _Table:
 
     def add(self, op: Any, nanoseconds: float, *operands: int, reals: Callable[[], tuple[float, ...]] = tuple) -> None:
         """Append an instruction. nanoseconds: of its kernels on one core for a full batch, which picks the build."""
-        parallel = nanoseconds >= _dispatch.PARALLEL_FROM_NS
+        parallel = _dispatch.parallel_pays(nanoseconds)
         self.rows.append((op, parallel, tuple(int(operand) for operand in operands), reals))
 
     def room(self, size: int) -> int:
@@ -92,7 +91,8 @@ class _Table:
     def counter(self, read: Callable[[], int], write: Callable[[int], None]) -> int:
         """Place in state of a number that Python holds between runs."""
         self.counters.append((read, write))
-        return _COUNTERS + len(self.counters) - 1
+        place: int = COUNTERS + len(self.counters) - 1
+        return place
 
 
 def _offset(array: Array | None, flat: Array) -> int:
@@ -345,11 +345,12 @@ class Program:
     def __init__(self, table: _Table, source: Array, targets: Array, moments: Callable[[], list[Array | None]] = list) -> None:
         self._model, self._moments, self._counters = table.model, moments, table.counters
         self._columns = [reals for _, _, _, reals in table.rows]
+        self._parallel = any(parallel for _, parallel, _, _ in table.rows)
         dtype = self._model.dtype
         self._work, self._scratch = np.zeros(table.work, dtype), np.zeros(table.scratch)
         for offset, size, value in table.constants:
             self._work[offset : offset + size] = value
-        self._state = np.zeros(_COUNTERS + len(table.counters), np.int64)
+        self._state = np.zeros(COUNTERS + len(table.counters), np.int64)
         self.results = np.zeros(5)
         self._rows, self.batch = len(source), table.batch
         self._source = _bytes_of(source)
@@ -393,7 +394,7 @@ class Program:
 
         It stops where the loss, or the gradient's norm, is not finite, unless it is to go on to the end.
         """
-        for place, (read, _) in enumerate(self._counters, _COUNTERS):
+        for place, (read, _) in enumerate(self._counters, COUNTERS):
             self._state[place] = read()
         for i, reals in enumerate(self._columns):
             values = reals()
@@ -401,14 +402,20 @@ class Program:
         self.results[STOP], self.results[SCALE] = 0.0, 1.0
         arguments = self.batch, self._rows, self._table, self._reals, self._context()
         try:
-            run_steps.serial(begin, end, *arguments)
+            self._call(begin, end, *arguments)
             while to_the_end and self.results[STOP] != 0.0:
                 self.results[STOP] = 0.0
-                run_steps.serial(int(self._state[FIRST]) // self.batch + 1, end, *arguments)
+                self._call(int(self._state[FIRST]) // self.batch + 1, end, *arguments)
         finally:  # Ctrl-C is raised right after the call: the steps have been made all the same
-            for place, (_, write) in enumerate(self._counters, _COUNTERS):
+            for place, (_, write) in enumerate(self._counters, COUNTERS):
                 write(int(self._state[place]))
         return int(self._state[FIRST]) // self.batch if self.results[STOP] else end
+
+    def _call(self, *arguments: Any) -> None:
+        if self._parallel:
+            _dispatch.launch(run_steps.serial, *arguments)
+        else:
+            run_steps.serial(*arguments)
 
     def _context(self) -> Context:
         empty = np.empty(0, self._model.dtype)

@@ -15,7 +15,7 @@ import numba
 
 from .._check import integer
 
-__all__ = ["get_num_threads", "run", "set_num_threads", "threading_layer"]
+__all__ = ["get_num_threads", "launch", "parallel_pays", "run", "set_num_threads", "threading_layer"]
 
 PARALLEL_FROM_NS = 25_000
 
@@ -26,14 +26,25 @@ _forked = False
 
 def run(kernel: Any, nanoseconds: float, *args: Any) -> None:
     """Call a kernel; `nanoseconds` is what it would take on one core, roughly."""
-    if nanoseconds < PARALLEL_FROM_NS or _forked:
+    if parallel_pays(nanoseconds):
+        launch(kernel.parallel, *args)
+    else:
         kernel.serial(*args)
-    elif _layer is None or _layer == "workqueue":  # workqueue aborts the process when two threads launch at once
+
+
+def parallel_pays(nanoseconds: float) -> bool:
+    """Whether work that takes so long on one core runs in the parallel build; never in a child that lost its threads."""
+    return nanoseconds >= PARALLEL_FROM_NS and not _forked
+
+
+def launch(function: Any, *args: Any) -> None:
+    """Call compiled code that launches threads."""
+    if _layer is None or _layer == "workqueue":  # workqueue aborts the process when two threads launch at once
         with _lock:
-            kernel.parallel(*args)
+            function(*args)
             _note_layer()
     else:
-        kernel.parallel(*args)
+        function(*args)
 
 
 def set_num_threads(n: int) -> None:

@@ -113,3 +113,42 @@ def test_python_threads_may_compute_at_once_on_the_slow_layer_which_warns_once()
     done = python(CONCURRENT, NUMBA_THREADING_LAYER="workqueue")
     assert done.stdout.strip() == "workqueue"
     assert done.stderr.count("RuntimeWarning: fastnn runs on Numba's workqueue") == 1
+
+
+FIT = """
+import numpy as np
+import fastnn as fnn
+x, y = np.ones((512, 300), np.float32), np.arange(512) % 10
+def fit():
+    model = fnn.Sequential(fnn.Linear(300, 200), fnn.ReLU(), fnn.Linear(200, 10), seed=0)
+    trainer = fnn.Trainer(model, fnn.CrossEntropyLoss(), fnn.Adam(), compiled=True)
+    trainer.fit(x, y, epochs=3, batch_size=256)
+    return model.flat_parameters.tobytes()
+expected = fit()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_child_can_train_by_a_compiled_program():
+    python(
+        FIT
+        + """
+import os
+child = os.fork()
+if child == 0:
+    os._exit(0 if fit() == expected else 3)
+assert os.waitpid(child, 0)[1] == 0
+"""
+    )
+
+
+def test_python_threads_may_train_at_once_on_the_slow_layer():
+    script = """
+import threading
+ends = []
+threads = [threading.Thread(target=lambda: ends.append(fit())) for _ in range(4)]
+for t in threads: t.start()
+for t in threads: t.join()
+assert ends == 4 * [expected]
+"""
+    python(FIT + script, NUMBA_THREADING_LAYER="workqueue")

@@ -187,3 +187,11 @@ assert os.waitpid(child, 0)[1] == 0
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("loss", "y"), [(fnn.CrossEntropyLoss(), [0, 3, 1]), (fnn.MSELoss(), np.ones((3, 2)))])
+def test_targets_are_checked_against_the_outputs_of_a_model_that_takes_any_width(loss, y):
+    trainer = fnn.Trainer(fnn.Sequential(fnn.Tanh(), seed=0), loss, fnn.SGD())
+    for use in (trainer.fit, trainer.evaluate):
+        with pytest.raises(ValueError, match="^y: expected"):
+            use(np.ones((3, 3)), y)

@@ -14,7 +14,7 @@ from numba.extending import intrinsic
 
 from .._jit import kernel
 
-__all__ = ["FIRST", "PENALTY", "ROWS", "SCALE", "SCORE", "STOP", "TOTAL", "Context", "run_steps"]
+__all__ = ["COUNTERS", "FIRST", "PENALTY", "ROWS", "SCALE", "SCORE", "STOP", "TOTAL", "Context", "run_steps"]
 
 ROWS, FIRST, COUNTERS = range(3)  # in state: rows of the present batch; the place of its first row in order; counters follow
 TOTAL, PENALTY, SCORE, SCALE, STOP = range(5)  # in results: sums over rows; the gradient's scale; whether to stop
