@@ -22,12 +22,8 @@ from fastnn_kernels.cpu.activations import (
 from fastnn_kernels.cpu.batchnorm import batchnorm_backward, batchnorm_forward, batchnorm_inference
 from fastnn_kernels.cpu.dropout import dropout_backward, dropout_forward
 from fastnn_kernels.cpu.gather import gather_rows
-from fastnn_kernels.cpu.linear import (
-    linear_backward_bias,
-    linear_backward_input,
-    linear_backward_weight,
-    linear_forward,
-)
+from fastnn_kernels.cpu.gemm import scratch_size
+from fastnn_kernels.cpu.linear import linear_backward, linear_forward
 from fastnn_kernels.cpu.losses import (
     cross_entropy_backward,
     cross_entropy_forward,
@@ -59,14 +55,13 @@ __all__ = [
     "dropout_backward",
     "dropout_forward",
     "gather_rows",
-    "linear_backward_bias",
-    "linear_backward_input",
-    "linear_backward_weight",
+    "linear_backward",
     "linear_forward",
     "penalty_update",
     "random_bits",
     "rmsprop_update",
     "row_chunks",
+    "scratch_size",
     "sgd_update",
     "soft_cross_entropy_backward",
     "soft_cross_entropy_forward",

@@ -19,6 +19,7 @@ import numpy as np
 
 from fastnn_kernels.cpu import instructions as ops
 from fastnn_kernels.cpu._rows import row_chunks
+from fastnn_kernels.cpu.gemm import scratch_size
 from fastnn_kernels.cpu.program import COUNTERS, FIRST, PENALTY, SCALE, SCORE, STOP, TOTAL, Context, run_steps
 from fastnn_kernels.cpu.reductions import LANES, sum_chunks
 
@@ -37,7 +38,7 @@ _REALS = 6
 _ALIGN = 16
 
 # what an element (for a product a multiply-add) takes on one core, roughly; picks the serial or the parallel build
-_PRODUCT_NS, _BATCHNORM_NS, _DROPOUT_NS, _ACTIVATION_NS, _LOSS_NS, _RULE_NS = 1 / 30, 0.3, 0.32, 0.1, 7.0, 0.4
+_PRODUCT_NS, _BATCHNORM_NS, _DROPOUT_NS, _ACTIVATION_NS, _LOSS_NS, _RULE_NS = 1 / 110, 0.3, 0.32, 0.1, 7.0, 0.4
 
 
 class NotLowered(Exception):  # noqa: N818 - not an error: the model runs layer by layer
@@ -53,9 +54,7 @@ class _Table:
         self.work = self.scratch = 0
         self.constants: list[tuple[int, int, float]] = []
         self.counters: list[tuple[Callable[[], int], Callable[[int], None]]] = []
-        linears = [layer for layer in model.walk() if isinstance(layer, Linear)]
-        packed = [max(layer.in_features, batch) * layer.out_features for layer in linears]
-        self.packed = self.room(max(packed, default=0))  # all products pack their operand here, one after the other
+        self._products: tuple[int, int] | None = None
         self._gradients = (0, 0)
 
     def add(self, op: Any, nanoseconds: float, *operands: int, reals: Callable[[], tuple[float, ...]] = tuple) -> None:
@@ -72,6 +71,13 @@ class _Table:
         """Offset of room in scratch; all instructions share it, since none keeps anything there."""
         self.scratch = max(self.scratch, size)
         return 0
+
+    def products(self, nanoseconds: float) -> tuple[int, int]:
+        """Offset of scratch for products, which all share, and into how many pieces one of so much work is cut."""
+        if self._products is None:
+            threads = _dispatch.max_threads()
+            self._products = self.room(threads * scratch_size()), threads
+        return self._products[0], self._products[1] if _dispatch.parallel_pays(nanoseconds) else 1
 
     def start_backward(self, columns: int) -> int:
         """Make room for gradients of so many columns at most; returns the place of the loss's."""
@@ -114,13 +120,18 @@ def _linear(t: _Table, layer: Any, n: int, x: int, training: bool) -> _Lowered:
     place = _offset(weight, model.flat_parameters)
     y = t.room(t.batch * outputs)
     work = t.batch * weight.size * _PRODUCT_NS
-    t.add(ops.linear_forward, work, n, outputs, x, place, _offset(bias, model.flat_parameters), y, t.packed)
+    t.add(
+        ops.linear_forward, work, n, outputs, x, place, _offset(bias, model.flat_parameters), KINDS[None], y,
+        *t.products(work),
+    )  # fmt: skip
 
     def backward(dy: int, wanted: bool) -> int:
         dx = t.other(dy)
         gradients = [_offset(layer.gradients.get(name), model.flat_gradients) for name in ("weight", "bias")]
-        partials = t.room(row_chunks(t.batch) * outputs)
-        t.add(ops.linear_backward, work, n, outputs, x, place, *gradients, dy, dx if wanted else -1, t.packed, partials)
+        both = work * (1 + wanted)
+        t.add(
+            ops.linear_backward, both, n, outputs, dy, x, place, *t.products(both), *gradients, dx if wanted else -1
+        )  # fmt: skip
         return dx
 
     return outputs, y, backward

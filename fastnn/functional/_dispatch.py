@@ -15,7 +15,7 @@ import numba
 
 from .._check import integer
 
-__all__ = ["get_num_threads", "launch", "parallel_pays", "run", "set_num_threads", "threading_layer"]
+__all__ = ["get_num_threads", "launch", "max_threads", "parallel_pays", "run", "set_num_threads", "threading_layer"]
 
 PARALLEL_FROM_NS = 25_000
 
@@ -37,6 +37,11 @@ def parallel_pays(nanoseconds: float) -> bool:
     return nanoseconds >= PARALLEL_FROM_NS and not _forked
 
 
+def max_threads() -> int:
+    """The largest number of threads there can be."""
+    return int(numba.config.NUMBA_NUM_THREADS)
+
+
 def launch(function: Any, *args: Any) -> None:
     """Call compiled code that launches threads."""
     if _layer is None or _layer == "workqueue":  # workqueue aborts the process when two threads launch at once
@@ -52,7 +57,7 @@ def set_num_threads(n: int) -> None:
 
     Raises ValueError unless 1 <= n <= the number of cores (or NUMBA_NUM_THREADS).
     """
-    numba.set_num_threads(integer("n", n, low=1, high=numba.config.NUMBA_NUM_THREADS))
+    numba.set_num_threads(integer("n", n, low=1, high=max_threads()))
 
 
 def get_num_threads() -> int:

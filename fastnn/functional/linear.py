@@ -8,16 +8,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn_kernels.cpu import linear as kernels
-from fastnn_kernels.cpu._rows import row_chunks
+from fastnn_kernels.cpu.gemm import scratch_size
 
 from .._check import Array, floats, nonempty, output, same_shape
-from ._dispatch import run
+from ._dispatch import get_num_threads, parallel_pays, run
 from .activations import activation_backward, kind_and_slope
 
 __all__ = ["LinearGradients", "linear", "linear_backward"]
 
-_PRODUCT_NS = 1 / 30  # a multiply-add
-_SUM_NS = 0.06
+_PRODUCT_NS = 1 / 110  # a multiply-add
 
 
 class LinearGradients(NamedTuple):
@@ -58,8 +57,8 @@ def linear(
         same_shape("bias", bias, (n_out,), "one for each column of weight")
     kind, slope = kind_and_slope(activation, negative_slope)
     y = output("out", out, (x.shape[0], n_out), weight.dtype, apart=(x, weight, bias))
-    packed = np.empty(weight.size, weight.dtype)
-    run(kernels.linear_forward, x.shape[0] * weight.size * _PRODUCT_NS, x, weight, bias, kind, slope, packed, y)
+    work = x.shape[0] * weight.size * _PRODUCT_NS
+    run(kernels.linear_forward, work, x, weight, bias, kind, slope, _scratch(work, weight), y)
     return y
 
 
@@ -101,15 +100,17 @@ def linear_backward(
         y = floats("y", y, dtype=weight.dtype)
         same_shape("y", y, dz.shape, "that of dy")
         dz = activation_backward(activation, dz, y, negative_slope)
-    packed = np.empty(max(weight.size if need_dx else 0, dz.size), weight.dtype)
-    work = m * weight.size * _PRODUCT_NS
-    run(kernels.linear_backward_weight, work, x, dz, accumulate, packed, dweight)
-    if dbias is not None:
-        partials = np.empty((row_chunks(m), n_out), weight.dtype)
-        run(kernels.linear_backward_bias, dz.size * _SUM_NS, dz, accumulate, partials, dbias)
-    if dx is not None:
-        run(kernels.linear_backward_input, work, dz, weight, packed, dx)
+    work = m * weight.size * _PRODUCT_NS * (1 + need_dx)
+    run(
+        kernels.linear_backward, work, dz, x, weight, accumulate, _scratch(work, weight), dweight,
+        np.empty(0, weight.dtype) if dbias is None else dbias, np.empty((0, 0), weight.dtype) if dx is None else dx,
+    )  # fmt: skip
     return LinearGradients(dx, dweight, dbias)
+
+
+def _scratch(nanoseconds: float, weight: Array) -> Array:
+    """Scratch for a product: a row for each thread that shares the work."""
+    return np.empty((get_num_threads() if parallel_pays(nanoseconds) else 1, scratch_size()), weight.dtype)
 
 
 def _features(name: str, x: Array, features: int, of: str) -> None:

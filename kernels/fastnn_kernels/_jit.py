@@ -196,6 +196,7 @@ class _KernelCache:
             sys.version_info[:2],
             codegen.magic_tuple(),
             config.BOUNDSCHECK,
+            os.environ.get("FASTNN_TILE"),
             _source_digest(module),
             str(signature),
         )

@@ -12,7 +12,21 @@ from typing import Any
 from llvmlite import ir
 from numba.core import types
 
-__all__ = ["I32", "I64", "constant", "element_pointer", "interleave", "load", "splat", "store", "vector"]
+__all__ = [
+    "I32",
+    "I64",
+    "bits_of",
+    "constant",
+    "element_pointer",
+    "interleave",
+    "load",
+    "pointer_to",
+    "size_of",
+    "splat",
+    "store",
+    "transpose",
+    "vector",
+]
 
 I32, I64 = ir.IntType(32), ir.IntType(64)
 
@@ -46,6 +60,22 @@ def interleave(builder: Any, vectors: Sequence[Any]) -> Any:
     return vectors[0]
 
 
+def transpose(builder: Any, rows: Sequence[Any]) -> list[Any]:
+    """The columns of a square of vectors, as vectors."""
+    lanes = len(rows)
+    rows, width = list(rows), 1
+    while width < lanes:  # swap the off-diagonal quarters of squares of 2, 4, 8 ... lanes
+        low = constant(I32, [lane if lane & width == 0 else lanes + lane - width for lane in range(lanes)])
+        high = constant(I32, [lane + width if lane & width == 0 else lanes + lane for lane in range(lanes)])
+        for i in range(lanes):
+            if i & width == 0:
+                top, bottom = rows[i], rows[i + width]
+                rows[i] = builder.shuffle_vector(top, bottom, low)
+                rows[i + width] = builder.shuffle_vector(top, bottom, high)
+        width *= 2
+    return rows
+
+
 def element_pointer(context: Any, builder: Any, array_type: types.Array, array: Any, index: Any) -> Any:
     """The address of a 1-D contiguous array's element."""
     data = context.make_array(array_type)(context, builder, array).data
@@ -55,16 +85,27 @@ def element_pointer(context: Any, builder: Any, array_type: types.Array, array: 
 def load(builder: Any, pointer: Any, element: Any, lanes: int) -> Any:
     """Read a vector from an address aligned to one element only."""
     vector = ir.VectorType(element, lanes)
-    return builder.load(builder.bitcast(pointer, vector.as_pointer()), align=_size(element), typ=vector)
+    return builder.load(builder.bitcast(pointer, vector.as_pointer()), align=size_of(element), typ=vector)
 
 
 def store(builder: Any, value: Any, pointer: Any) -> None:
     """Write a vector to an address aligned to one element only."""
-    builder.store(value, builder.bitcast(pointer, value.type.as_pointer()), align=_size(value.type.element))
+    builder.store(value, builder.bitcast(pointer, value.type.as_pointer()), align=size_of(value.type.element))
 
 
-def _size(element: Any) -> int:
+def pointer_to(kind: Any) -> Any:
+    """The type of an address of such values."""
+    return kind.as_pointer()
+
+
+def size_of(element: Any) -> int:
+    """Bytes of an element."""
     return _BYTES[str(element)]
+
+
+def bits_of(element: Any) -> int:
+    """Bits of an element."""
+    return 8 * size_of(element)
 
 
 _BYTES = {"i32": 4, "i64": 8, "float": 4, "double": 8}

@@ -7,7 +7,8 @@ from support import DTYPES, assert_close, every_way, unwritten
 
 from fastnn import kernels
 
-# (m, n_in, n_out): single elements, odd and prime sizes, edges of tiles (4, 32), blocks (64) and panels (128), and a large one
+# (m, n_in, n_out): single elements, odd and prime sizes, edges of tiles (8 rows, vectors of 16 columns), of blocks (256 rows, 256
+# terms of a sum), and rows of B that are far apart
 SHAPES = [
     (1, 1, 1),
     (2, 3, 5),
@@ -18,6 +19,8 @@ SHAPES = [
     (37, 61, 10),
     (131, 257, 61),
     (70, 300, 384),
+    (257, 259, 263),
+    (16, 513, 30),
 ]
 NAMES = {None: kernels.IDENTITY, "relu": kernels.RELU, "leaky_relu": kernels.LEAKY_RELU,
          "sigmoid": kernels.SIGMOID, "tanh": kernels.TANH, "selu": kernels.SELU}  # fmt: skip
@@ -31,7 +34,11 @@ def problem(rng, shape, dtype):
 
 def forward(x, weight, bias, kind=kernels.IDENTITY, slope=0.0):
     y = unwritten((x.shape[0], weight.shape[1]), x.dtype)
-    return every_way(kernels.linear_forward, x, weight, bias, kind, slope, unwritten(weight.size, x.dtype), y)[1]
+    return every_way(kernels.linear_forward, x, weight, bias, kind, slope, scratch(2, x.dtype), y)[1]
+
+
+def scratch(pieces, dtype):
+    return unwritten((pieces, kernels.scratch_size()), dtype)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -66,38 +73,63 @@ def test_backward_gives_the_three_gradients(rng, shape, dtype):
     m, _, n_out = shape
     dx, dweight, dbias = reference.linear_backward(dz.astype(float), x.astype(float), weight.astype(float))
     x_size, w_size, dz_size = np.abs(x).astype(float), np.abs(weight).astype(float), np.abs(dz).astype(float)
-    got = every_way(kernels.linear_backward_input, dz, weight, unwritten(weight.size, dtype), unwritten(x.shape, dtype))
-    assert_close(got[1], dx, n_out, dz_size @ w_size.T)
-    got = every_way(kernels.linear_backward_weight, x, dz, False, unwritten(dz.size, dtype), unwritten(weight.shape, dtype))
-    assert_close(got[1], dweight, m, x_size.T @ dz_size)
-    partials = unwritten((kernels.row_chunks(m), n_out), dtype)
-    got = every_way(kernels.linear_backward_bias, dz, False, partials, unwritten(n_out, dtype))
+    _, *got = every_way(
+        kernels.linear_backward, dz, x, weight, False, scratch(2, dtype),
+        unwritten(weight.shape, dtype), unwritten(n_out, dtype), unwritten(x.shape, dtype),
+    )  # fmt: skip
+    assert_close(got[0], dweight, m, x_size.T @ dz_size)
     assert_close(got[1], dbias, m, dz_size.sum(axis=0))
+    assert_close(got[2], dx, n_out, dz_size @ w_size.T)
+
+
+def test_gradients_that_nobody_wants_are_left_out(rng):
+    x, weight, _, dz = problem(rng, (33, 9, 17), np.float64)
+    dweight, nothing = np.full(weight.shape, np.nan), np.empty(0)
+    room = np.empty((1, kernels.scratch_size()))
+    kernels.linear_backward(dz, x, weight, False, room, dweight, nothing, nothing.reshape(0, 0))
+    np.testing.assert_allclose(dweight, x.T @ dz)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(5, 3, 70), (131, 257, 61), (300, 70, 10)])
+def test_the_bits_do_not_depend_on_how_many_share_the_work(rng, shape, dtype):
+    x, weight, bias, dz = problem(rng, shape, dtype)
+    results = []
+    for pieces in range(1, 8):
+        room = np.full((pieces, kernels.scratch_size()), np.nan, dtype)
+        outputs = [np.full(size, np.nan, dtype) for size in (dz.shape, weight.shape, bias.shape, x.shape)]
+        kernels.linear_forward(x, weight, bias, kernels.SELU, 0.0, room, outputs[0])
+        kernels.linear_backward(dz, x, weight, False, room, *outputs[1:])
+        results.append([output.tobytes() for output in outputs])
+    assert all(result == results[0] for result in results)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_weight_and_bias_gradients_can_be_added_to(rng, dtype):
     x, weight, bias, dz = problem(rng, (33, 9, 17), dtype)
     dweight, dbias = weight.copy(), bias.copy()
-    kernels.linear_backward_weight(x, dz, True, np.empty(dz.size, dtype), dweight)
-    kernels.linear_backward_bias(dz, True, np.empty((1, 17), dtype), dbias)
+    room = np.empty((1, kernels.scratch_size()), dtype)
+    kernels.linear_backward(dz, x, weight, True, room, dweight, dbias, np.empty((0, 0), dtype))
     expected = reference.linear_backward(dz.astype(float), x.astype(float), weight.astype(float))
     np.testing.assert_allclose(dweight, weight + expected[1], rtol=1e-4)
     np.testing.assert_allclose(dbias, bias + expected[2], rtol=1e-4)
 
 
 @settings(max_examples=60, deadline=None)
-@given(m=st.integers(1, 70), n_in=st.integers(1, 140), n_out=st.integers(1, 270), seed=st.integers(0, 2**32))
-def test_every_size_is_right(m, n_in, n_out, seed):
+@given(
+    m=st.integers(1, 70), n_in=st.integers(1, 140), n_out=st.integers(1, 270),
+    pieces=st.integers(1, 5), seed=st.integers(0, 2**32),
+)  # fmt: skip
+def test_every_size_is_right(m, n_in, n_out, pieces, seed):
     x, weight, bias, dz = problem(np.random.default_rng(seed), (m, n_in, n_out), np.float64)
     y, dx, dweight = np.full((m, n_out), np.nan), np.full((m, n_in), np.nan), np.full((n_in, n_out), np.nan)
-    packed = np.full(max(n_in, m) * n_out, np.nan)
-    kernels.linear_forward(x, weight, bias, kernels.IDENTITY, 0.0, packed, y)
-    kernels.linear_backward_input(dz, weight, packed, dx)
-    kernels.linear_backward_weight(x, dz, False, packed, dweight)
+    dbias, room = np.full(n_out, np.nan), np.full((pieces, kernels.scratch_size()), np.nan)
+    kernels.linear_forward(x, weight, bias, kernels.IDENTITY, 0.0, room, y)
+    kernels.linear_backward(dz, x, weight, False, room, dweight, dbias, dx)
     np.testing.assert_allclose(y, x @ weight + bias, atol=1e-11)
     np.testing.assert_allclose(dx, dz @ weight.T, atol=1e-11)
     np.testing.assert_allclose(dweight, x.T @ dz, atol=1e-11)
+    np.testing.assert_allclose(dbias, dz.sum(axis=0), atol=1e-11)
 
 
 def test_a_row_has_the_same_bits_wherever_it_stands(rng):

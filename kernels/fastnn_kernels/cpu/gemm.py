@@ -1,130 +1,81 @@
-"""The parts of a blocked matrix product C = A·B that compiles on any CPU.
+"""The blocked matrix product C = first + A·B, for any strides of A and either order of B.
 
-B is copied into panels of PANEL columns, each contiguous, so that every product, whichever operand is transposed, runs the
-same inner loop over contiguous memory; A is read in place. A task is a tile of TILE_ROWS rows of one panel. Four rows of C
-take four rows of B at a time, 16 fused multiply-adds for 8 loads and 4 stores; BLOCK rows of a panel stay in the L1 cache
-meanwhile. Every element of C is one chain of fused multiply-adds in the order of k, from its first value on, so the bits
-do not depend on how C is cut into tasks.
+C is cut into pieces, one for each row of scratch that the caller brings: as many as threads. A piece goes over blocks of
+BLOCK_ROWS rows, within them over blocks of DEPTH terms of the sum, and within these over panels of two vectors' columns,
+whose DEPTH rows of B stay in the L1 cache (32 KB) while the micro-kernel (`_tile`) runs down the rows of A. B is copied to
+scratch first where it must be transposed, or where its rows are so far apart that they would throw one another out of the
+cache.
 
-Measured on Zen 5 (float32, one core): 40 to 65 GFLOP/s with panels of 128 columns and blocks of 64 rows, the best of
-panels 64 to 512 and blocks 64 and 128, where OpenBLAS reaches 110.
+Every element of C is one chain of fused multiply-adds in the order of k, so the bits do not depend on pieces and blocks.
 """
 
-from .._jit import worker
+from .._jit import shared, worker
+from .._tile import TILE, VECTORS, copy_columns, multiply_tile, transpose_columns
 
-__all__ = ["PANEL", "pack_panel", "panels", "product_tile", "tile_bounds", "tiles"]
+__all__ = ["product_piece", "scratch_size"]
 
-PANEL = 128
-TILE_ROWS = 32
-BLOCK = 64
-_TRANSPOSE = 16  # rows moved at once from a transposed B: a cache line of float32
-
-
-@worker
-def panels(n):
-    """Number of panels of n columns."""
-    return (n + PANEL - 1) // PANEL
+DEPTH = 256
+BLOCK_ROWS = 256
+FAR = 1024  # bytes between rows of B from which on it is copied,
+MANY = 4  # if so many tiles of rows share the copy
+_ROW_BYTES = TILE.vector_bytes * VECTORS
 
 
-@worker
-def tiles(m, n):
-    """Number of tasks of an m by n product."""
-    return (m + TILE_ROWS - 1) // TILE_ROWS * panels(n)
+@shared
+def scratch_size():
+    """Elements of scratch that a piece needs."""
+    return DEPTH * _ROW_BYTES // 4
 
 
 @worker
-def tile_bounds(tile, m, n):
-    """Row and column bounds of a task: tasks that share a panel stand together."""
-    blocks = (m + TILE_ROWS - 1) // TILE_ROWS
-    first_row = tile % blocks * TILE_ROWS
-    first_column = tile // blocks * PANEL
-    return first_row, min(m, first_row + TILE_ROWS), first_column, min(n, first_column + PANEL)
+def _grid(rows, columns, pieces):
+    """How many pieces down and across: the cut whose largest piece is smallest, and with the fewest cuts of rows."""
+    best, best_down = rows * columns + 1, 1
+    for down in range(1, pieces + 1):
+        if pieces % down == 0:
+            across = pieces // down
+            size = ((rows + down - 1) // down) * ((columns + across - 1) // across)
+            if size < best:
+                best, best_down = size, down
+    return best_down, pieces // best_down
 
 
 @worker
-def pack_panel(b, panel, packed):
-    """Copy one panel of b (k, n), C-contiguous or the transpose of such, to its place in packed (k·n,)."""
-    k, n = b.shape
-    first = panel * PANEL
-    width = min(n, first + PANEL) - first
-    target = packed[first * k : (first + width) * k]
-    if b.strides[1] == b.itemsize:
-        for kk in range(k):
-            row = b[kk]
-            out = target[kk * width : (kk + 1) * width]
-            for j in range(width):
-                out[j] = row[first + j]
-    else:
-        for k0 in range(0, k, _TRANSPOSE):
-            k1 = min(k, k0 + _TRANSPOSE)
-            for j in range(width):
-                for kk in range(k0, k1):
-                    target[kk * width + j] = b[kk, first + j]
+def product_piece(piece, pieces, m, n, k, a, a_row, a_k, b, b_k, b_column, first, first_row, scratch, c):
+    """One piece of C = first + A·B.
 
-
-@worker
-def product_tile(a, packed, i0, i1, j0, j1, c):
-    """c[i0:i1, j0:j1] += a[i0:i1] · B[:, j0:j1], the latter one packed panel. a may be a transposed view."""
-    k = a.shape[1]
-    width = j1 - j0
-    panel = packed[j0 * k : j1 * k]
-    for k0 in range(0, k, BLOCK):
-        k1 = min(k, k0 + BLOCK)
-        b = panel[k0 * width : k1 * width]
-        quads = i1 - (i1 - i0) % 4
-        for i in range(i0, quads, 4):
-            _four_rows(
-                a[i, k0:k1], a[i + 1, k0:k1], a[i + 2, k0:k1], a[i + 3, k0:k1], b,
-                c[i, j0:j1], c[i + 1, j0:j1], c[i + 2, j0:j1], c[i + 3, j0:j1],
-            )  # fmt: skip
-        for i in range(quads, i1):
-            _one_row(a[i, k0:k1], b, c[i, j0:j1])
-
-
-@worker
-def _four_rows(a0, a1, a2, a3, b, c0, c1, c2, c3):
-    k, width = a0.size, c0.size
-    fours = k - k % 4
-    for kk in range(0, fours, 4):
-        b0 = b[kk * width : (kk + 1) * width]
-        b1 = b[(kk + 1) * width : (kk + 2) * width]
-        b2 = b[(kk + 2) * width : (kk + 3) * width]
-        b3 = b[(kk + 3) * width : (kk + 4) * width]
-        p0, p1, p2, p3 = a0[kk], a0[kk + 1], a0[kk + 2], a0[kk + 3]
-        q0, q1, q2, q3 = a1[kk], a1[kk + 1], a1[kk + 2], a1[kk + 3]
-        r0, r1, r2, r3 = a2[kk], a2[kk + 1], a2[kk + 2], a2[kk + 3]
-        s0, s1, s2, s3 = a3[kk], a3[kk + 1], a3[kk + 2], a3[kk + 3]
-        for j in range(width):
-            x0, x1, x2, x3 = b0[j], b1[j], b2[j], b3[j]
-            c0[j] = c0[j] + p0 * x0 + p1 * x1 + p2 * x2 + p3 * x3
-            c1[j] = c1[j] + q0 * x0 + q1 * x1 + q2 * x2 + q3 * x3
-            c2[j] = c2[j] + r0 * x0 + r1 * x1 + r2 * x2 + r3 * x3
-            c3[j] = c3[j] + s0 * x0 + s1 * x1 + s2 * x2 + s3 * x3
-    for kk in range(fours, k):
-        row = b[kk * width : (kk + 1) * width]
-        p, q, r, s = a0[kk], a1[kk], a2[kk], a3[kk]
-        for j in range(width):
-            x = row[j]
-            c0[j] = c0[j] + p * x
-            c1[j] = c1[j] + q * x
-            c2[j] = c2[j] + r * x
-            c3[j] = c3[j] + s * x
-
-
-@worker
-def _one_row(a, b, c):
-    k, width = a.size, c.size
-    fours = k - k % 4
-    for kk in range(0, fours, 4):
-        b0 = b[kk * width : (kk + 1) * width]
-        b1 = b[(kk + 1) * width : (kk + 2) * width]
-        b2 = b[(kk + 2) * width : (kk + 3) * width]
-        b3 = b[(kk + 3) * width : (kk + 4) * width]
-        p0, p1, p2, p3 = a[kk], a[kk + 1], a[kk + 2], a[kk + 3]
-        for j in range(width):
-            c[j] = c[j] + p0 * b0[j] + p1 * b1[j] + p2 * b2[j] + p3 * b3[j]
-    for kk in range(fours, k):
-        row = b[kk * width : (kk + 1) * width]
-        p = a[kk]
-        for j in range(width):
-            c[j] = c[j] + p * row[j]
+    m, n, k: C is (m, n), C-contiguous, A (m, k), B (k, n). a, b, first, c: addresses of their first elements; first may be 0
+    for zeros. a_row, a_k, b_k, b_column, first_row: strides in elements; either b_k or b_column is 1. scratch: (scratch_size(),)
+    of the arrays' dtype, this piece's own. Returns the bounds of the piece in C: its rows, then its columns.
+    """
+    size = scratch.itemsize
+    panel, tile_rows = _ROW_BYTES // size, TILE.rows[0]
+    tiles, panels = (m + tile_rows - 1) // tile_rows, (n + panel - 1) // panel
+    down, across = _grid(tiles, panels, pieces)
+    y, x = piece % down, piece // down
+    row, row_end = tiles * y // down * tile_rows, min(m, tiles * (y + 1) // down * tile_rows)
+    column, column_end = panels * x // across * panel, min(n, panels * (x + 1) // across * panel)
+    copied = scratch.ctypes.data
+    copies = b_column != 1 or (b_k * size >= FAR and row_end - row >= MANY * tile_rows)
+    for i0 in range(row, row_end, BLOCK_ROWS):
+        i1 = min(row_end, i0 + BLOCK_ROWS)
+        for k0 in range(0, k, DEPTH):
+            depth = min(k - k0, DEPTH)
+            for j in range(column, column_end, panel):
+                columns = min(panel, column_end - j)
+                source, step = b + size * (k0 * b_k + j * b_column), b_k
+                if copies:
+                    if b_column == 1:
+                        copy_columns(scratch, depth, columns, source, b_k, copied)
+                    else:
+                        transpose_columns(scratch, depth, columns, source, b_column, copied)
+                    source, step = copied, panel
+                before, before_row = (first, first_row) if k0 == 0 else (c, n)
+                shift = size * j if before != 0 else 0
+                i = i0
+                while i < i1:
+                    i += multiply_tile(
+                        scratch, i1 - i, columns, depth, a + size * (i * a_row + k0 * a_k), a_row, a_k, source, step,
+                        before + (shift + size * i * before_row if before != 0 else 0), before_row, c + size * (i * n + j), n,
+                    )  # fmt: skip
+    return row, row_end, column, column_end

@@ -12,6 +12,7 @@ import numpy as np
 from .._jit import instruction, worker
 from . import activations, batchnorm, dropout, gather, linear, losses, optimizers, reductions
 from ._rows import row_chunks
+from .gemm import scratch_size
 from .program import FIRST, PENALTY, ROWS, SCALE, SCORE, STOP, TOTAL
 from .reductions import LANES, sum_chunks
 
@@ -76,15 +77,15 @@ GATHERS = {np.dtype(t): _gather(t) for t in (np.uint8, np.int64, np.float32, np.
 
 @instruction
 def linear_forward(build):
-    """n_in, n_out, X, weight in parameters, bias in parameters, Y, PACKED."""
+    """n_in, n_out, X, weight in parameters, bias in parameters, the activation's kind, Y, SCRATCH, pieces. reals: slope."""
     forward = build(linear.linear_forward)
 
     def run(row, reals, context):
-        n_in, n_out, x, weight, bias, y, packed = row[1], row[2], row[3], row[4], row[5], row[6], row[7]
+        n_in, n_out, x, weight, bias, kind, y = row[1], row[2], row[3], row[4], row[5], row[6], row[7]
         m, work, parameters = context.state[ROWS], context.work, context.parameters
         forward(
             _matrix(work, x, m, n_in), _matrix(parameters, weight, n_in, n_out), _maybe(parameters, bias, n_out),
-            activations.IDENTITY, 0.0, work[packed : packed + n_in * n_out], _matrix(work, y, m, n_out),
+            kind, reals[0], _matrix(work, row[8], row[9], scratch_size()), _matrix(work, y, m, n_out),
         )  # fmt: skip
 
     return run
@@ -92,25 +93,21 @@ def linear_forward(build):
 
 @instruction
 def linear_backward(build):
-    """n_in, n_out, X, weight in parameters, its gradient in gradients, the bias's, DY, DX, PACKED, PARTIALS.
+    """n_in, n_out, DY, X, weight in parameters, SCRATCH, pieces, its gradient in gradients, the bias's, DX.
 
     DX is -1 for the first layer, whose input nobody wants the gradient of.
     """
-    backward_weight, backward_bias = build(linear.linear_backward_weight), build(linear.linear_backward_bias)
-    backward_input = build(linear.linear_backward_input)
+    backward = build(linear.linear_backward)
 
     def run(row, reals, context):
-        n_in, n_out, x, weight, dweight, dbias = row[1], row[2], row[3], row[4], row[5], row[6]
-        dy, dx, packed, partials = row[7], row[8], row[9], row[10]
+        n_in, n_out, dy, x, weight = row[1], row[2], row[3], row[4], row[5]
+        dweight, dbias, dx = row[8], row[9], row[10]
         m, work, gradients = context.state[ROWS], context.work, context.gradients
-        dz = _matrix(work, dy, m, n_out)
-        room = work[packed : packed + max(n_in, m) * n_out]
-        backward_weight(_matrix(work, x, m, n_in), dz, False, room, _matrix(gradients, dweight, n_in, n_out))
-        if dbias >= 0:
-            chunks = row_chunks(m)
-            backward_bias(dz, False, _matrix(work, partials, chunks, n_out), gradients[dbias : dbias + n_out])
-        if dx >= 0:
-            backward_input(dz, _matrix(context.parameters, weight, n_in, n_out), room, _matrix(work, dx, m, n_in))
+        backward(
+            _matrix(work, dy, m, n_out), _matrix(work, x, m, n_in), _matrix(context.parameters, weight, n_in, n_out),
+            False, _matrix(work, row[6], row[7], scratch_size()), _matrix(gradients, dweight, n_in, n_out),
+            _maybe(gradients, dbias, n_out), _matrix(work, max(dx, 0), m if dx >= 0 else 0, n_in),
+        )  # fmt: skip
 
     return run
 
