@@ -20,20 +20,21 @@ from fastnn_kernels.cpu.activations import (
     activation_forward,
 )
 from fastnn_kernels.cpu.batchnorm import batchnorm_backward, batchnorm_forward, batchnorm_inference
-from fastnn_kernels.cpu.dropout import dropout_backward, dropout_forward
+from fastnn_kernels.cpu.dropout import dropout_backward, dropout_forward, relu_dropout_backward
 from fastnn_kernels.cpu.gather import gather_rows
 from fastnn_kernels.cpu.gemm import scratch_size
 from fastnn_kernels.cpu.linear import linear_backward, linear_forward
 from fastnn_kernels.cpu.losses import (
     cross_entropy_backward,
     cross_entropy_forward,
+    cross_entropy_gradient,
     soft_cross_entropy_backward,
     soft_cross_entropy_forward,
     squared_error_backward,
     squared_error_forward,
 )
 from fastnn_kernels.cpu.optimizers import adam_update, rmsprop_update, sgd_update
-from fastnn_kernels.cpu.random import random_bits
+from fastnn_kernels.cpu.random import permute, random_bits
 from fastnn_kernels.cpu.reductions import LANES, penalty_update, squared_norm, sum_chunks
 
 __all__ = [
@@ -52,13 +53,16 @@ __all__ = [
     "batchnorm_inference",
     "cross_entropy_backward",
     "cross_entropy_forward",
+    "cross_entropy_gradient",
     "dropout_backward",
     "dropout_forward",
     "gather_rows",
     "linear_backward",
     "linear_forward",
     "penalty_update",
+    "permute",
     "random_bits",
+    "relu_dropout_backward",
     "rmsprop_update",
     "row_chunks",
     "scratch_size",

@@ -36,18 +36,25 @@ class CrossEntropyLoss:
     def __init__(self, *, label_smoothing: float = 0.0, reduction: str = "mean") -> None:
         self.label_smoothing = number("label_smoothing", label_smoothing, low=0.0, high=1.0, open_high=True)
         self.reduction = choice("reduction", reduction, ("mean", "sum", "none"))
-        self._saved: tuple[Array, Array, Array] | None = None
+        self._saved: tuple[Array, ...] | None = None
 
     def forward(self, prediction: ArrayLike, targets: ArrayLike) -> float | Array:
         """The loss. prediction: logits (m, k). targets: (m,) integers in [0, k) or (m, k) probabilities."""
         logits, targets = _rows(floats("prediction", prediction, ndim=2)), as_array("targets", targets)
+        if targets.ndim == 1 and self.reduction != "none":
+            loss, gradient = F.cross_entropy_with_gradient(logits, targets, self.label_smoothing, self.reduction)
+            self._saved = (gradient,)
+            return loss
         losses, log_sums = F.cross_entropy_with_log_sums(logits, targets, self.label_smoothing)
         self._saved = (logits, targets, log_sums)
         return reduce_losses(losses, self.reduction)
 
     def backward(self, dloss: ArrayLike = 1.0) -> Array:
         """dloss times the gradient of the last forward with respect to the logits, (m, k)."""
-        logits, targets, log_sums = _kept(self._saved, self)
+        saved = _kept(self._saved, self)
+        if len(saved) == 1:
+            return saved[0] * floats("dloss", dloss, dtype=saved[0].dtype, ndim=0)
+        logits, targets, log_sums = saved
         return F.cross_entropy_backward(logits, targets, self.label_smoothing, self.reduction, dloss=dloss, log_sums=log_sums)
 
     def check_targets(self, name: str, targets: ArrayLike, rows: int, outputs: int | None) -> Array:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,12 +33,12 @@ from .regularizers import L1, L2, ElasticNet
 
 __all__ = ["NotLowered", "Program", "lower_evaluation", "lower_training"]
 
-_WIDTH = 14  # operands of the longest instruction, and its address
+_WIDTH = 17  # operands of the longest instruction, and its address
 _REALS = 6
 _ALIGN = 16
 
 # what an element (for a product a multiply-add) takes on one core, roughly; picks the serial or the parallel build
-_PRODUCT_NS, _BATCHNORM_NS, _DROPOUT_NS, _ACTIVATION_NS, _LOSS_NS, _RULE_NS = 1 / 110, 0.3, 0.32, 0.1, 7.0, 0.4
+_PRODUCT_NS, _BATCHNORM_NS, _DROPOUT_NS, _ACTIVATION_NS, _LOSS_NS, _RULE_NS = 1 / 110, 0.3, 0.32, 0.1, 3.0, 0.2
 
 
 class NotLowered(Exception):  # noqa: N818 - not an error: the model runs layer by layer
@@ -108,37 +108,112 @@ def _offset(array: Array | None, flat: Array) -> int:
     return (array.ctypes.data - flat.ctypes.data) // flat.itemsize
 
 
-# layers: each adds its forward, and returns its output's columns and place, and what adds its backward
+# Layers are lowered in groups of those that run in one pass. Each group adds its forward, and returns its output's columns and
+# place, and what adds its backward.
 
 _Backward = Callable[[int, bool], int]  # from the place of dy, and whether dx is wanted, to the place of dx
 _Lowered = tuple[int, int, _Backward]
 
 
-def _linear(t: _Table, layer: Any, n: int, x: int, training: bool) -> _Lowered:
-    model, outputs = t.model, layer.out_features
+class _Group(NamedTuple):
+    """A layer, with the activation and the dropout after it where they run in the same pass."""
+
+    layer: Any
+    activation: Any = None
+    dropout: Any = None
+
+    @property
+    def kind(self) -> int:
+        return int(KINDS[self.activation.kind if self.activation else None])
+
+    @property
+    def slope(self) -> float:
+        return float(self.activation.negative_slope) if self.activation else 0.0
+
+    @property
+    def p(self) -> float:
+        return float(self.dropout.p) if self.dropout else 0.0
+
+
+_ACTIVATIONS = (ReLU, LeakyReLU, Sigmoid, Tanh, SELU)
+
+
+def _groups(layers: list[Layer]) -> Iterable[_Group]:
+    """Linear or BatchNorm1d with the activation that follows, and after ReLU, whose output shows what was dropped, dropout."""
+    position = 0
+
+    def next_is(kinds: tuple[type, ...]) -> bool:
+        return position < len(layers) and type(layers[position]) in kinds
+
+    while position < len(layers):
+        layer, activation, dropout = layers[position], None, None
+        position += 1
+        if type(layer) in (Linear, BatchNorm1d) and next_is(_ACTIVATIONS):
+            activation = layers[position]
+            position += 1
+        if ReLU in (type(layer), type(activation)) and next_is((Dropout,)):
+            dropout = layers[position]
+            position += 1
+        yield _Group(layer, activation, dropout)
+
+
+def _linear(t: _Table, group: _Group, n: int, x: int, training: bool) -> _Lowered:
+    model, layer = t.model, group.layer
+    outputs = layer.out_features
     weight, bias = layer.parameters["weight"], layer.parameters.get("bias")
     place = _offset(weight, model.flat_parameters)
     y = t.room(t.batch * outputs)
     work = t.batch * weight.size * _PRODUCT_NS
     t.add(
-        ops.linear_forward, work, n, outputs, x, place, _offset(bias, model.flat_parameters), KINDS[None], y,
-        *t.products(work),
+        ops.linear_forward, work, n, outputs, x, place, _offset(bias, model.flat_parameters), group.kind, y,
+        *t.products(work), reals=lambda: (group.slope,),
     )  # fmt: skip
+    after = _after(t, group, outputs, y, training)
 
     def backward(dy: int, wanted: bool) -> int:
+        dy = after.backward(dy)
         dx = t.other(dy)
         gradients = [_offset(layer.gradients.get(name), model.flat_gradients) for name in ("weight", "bias")]
         both = work * (1 + wanted)
-        t.add(
-            ops.linear_backward, both, n, outputs, dy, x, place, *t.products(both), *gradients, dx if wanted else -1
-        )  # fmt: skip
+        t.add(ops.linear_backward, both, n, outputs, dy, x, place, *t.products(both), *gradients, dx if wanted else -1)
         return dx
 
-    return outputs, y, backward
+    return outputs, after.y, backward
 
 
-def _batchnorm(t: _Table, layer: Any, n: int, x: int, training: bool) -> _Lowered:
-    model = t.model
+class _After(NamedTuple):
+    """What follows a layer's own forward: where its output is, and how its gradient comes through."""
+
+    y: int
+    backward: Callable[[int], int]
+
+
+def _after(t: _Table, group: _Group, n: int, y: int, training: bool) -> _After:
+    """Dropout after an activation that has been applied, and the backward of both."""
+    size = t.batch * n
+    if group.dropout is not None and training:
+        dropped = _add_dropout(t, group.dropout, n, y)
+
+        def through_both(dy: int) -> int:
+            dx = t.other(dy)
+            t.add(ops.relu_dropout_backward, size * _ACTIVATION_NS, n, dy, dropped, dx, reals=lambda: (group.p,))
+            return dx
+
+        return _After(dropped, through_both)
+    if group.activation is None:
+        return _After(y, lambda dy: dy)
+
+    def through_activation(dy: int) -> int:
+        dx = t.other(dy)
+        reals = lambda: (group.slope,)  # noqa: E731 - read at each run: settings may change
+        t.add(ops.activation_backward, size * _ACTIVATION_NS, n, group.kind, dy, y, dx, reals=reals)
+        return dx
+
+    return _After(y, through_activation)
+
+
+def _batchnorm(t: _Table, group: _Group, n: int, x: int, training: bool) -> _Lowered:
+    model, layer = t.model, group.layer
     gamma, beta = (_offset(layer.parameters.get(name), model.flat_parameters) for name in ("weight", "bias"))
     mean, var, count = (
         _offset(layer.buffers[name], model.flat_buffers) for name in ("running_mean", "running_var", "num_batches_tracked")
@@ -147,75 +222,91 @@ def _batchnorm(t: _Table, layer: Any, n: int, x: int, training: bool) -> _Lowere
     stats, y = t.room(3 * n), t.room(t.batch * n)
     work = t.batch * n * _BATCHNORM_NS
     if not training:
-        reals = lambda: (layer.eps,)  # noqa: E731 - read at each run: settings may change
-        t.add(ops.batchnorm_inference, work, n, x, gamma, beta, ones, zeros, mean, var, stats, y, reals=reals)
+        reals = lambda: (layer.eps, group.slope)  # noqa: E731
+        t.add(ops.batchnorm_inference, work, n, x, gamma, beta, ones, zeros, mean, var, stats, y, group.kind, reals=reals)
         return n, y, _no_backward
+    dropout = (0, 0, -1) if group.dropout is None else _dropout_operands(t, group.dropout)
     t.add(
-        ops.batchnorm_forward, work, n, x, gamma, beta, ones, zeros, mean, var, count, stats, y,
-        t.partials(row_chunks(t.batch) * 4 * n),
-        reals=lambda: (layer.eps, -1.0 if layer.momentum is None else layer.momentum, float(layer.unbiased_running_var)),
+        ops.batchnorm_forward, work + (t.batch * n * _DROPOUT_NS if group.dropout else 0.0),
+        n, x, gamma, beta, ones, zeros, mean, var, count, stats, y, t.partials(row_chunks(t.batch) * 4 * n), group.kind, *dropout,
+        reals=lambda: (
+            layer.eps, -1.0 if layer.momentum is None else layer.momentum, float(layer.unbiased_running_var), group.slope, group.p
+        ),
     )  # fmt: skip
 
     def backward(dy: int, wanted: bool) -> int:
         gradients = [_offset(layer.gradients.get(name), model.flat_gradients) for name in ("weight", "bias")]
         unused = -1 if layer.affine else t.room(2 * n)
-        partials = t.partials(row_chunks(t.batch) * 2 * n)
-        t.add(ops.batchnorm_backward, work, n, x, gamma, ones, *gradients, unused, stats, dy, dy, partials)
-        return dy
+        partials, dx = t.partials(row_chunks(t.batch) * 2 * n), t.other(dy)
+        t.add(
+            ops.batchnorm_backward, work, n, x, y, gamma, ones, *gradients, unused, stats, dy, dx, partials, group.kind,
+            reals=lambda: (group.slope, group.p),
+        )  # fmt: skip
+        return dx
 
     return n, y, backward
 
 
-def _dropout(t: _Table, layer: Any, n: int, x: int, training: bool) -> _Lowered:
+def _dropout_operands(t: _Table, layer: Any) -> tuple[int, int, int]:
+    """Seed, stream and the place of the step."""
+    counter = t.counter(lambda: layer.step, lambda value: setattr(layer, "step", value))
+    return int(np.uint64(layer.seed).astype(np.int64)), layer.stream, counter
+
+
+def _add_dropout(t: _Table, layer: Any, n: int, x: int) -> int:
+    """Dropout's forward; returns the place of its output."""
+    y = t.room(t.batch * n)
+    t.add(ops.dropout_forward, t.batch * n * _DROPOUT_NS, n, x, y, *_dropout_operands(t, layer), reals=lambda: (layer.p,))
+    return y
+
+
+def _dropout(t: _Table, group: _Group, n: int, x: int, training: bool) -> _Lowered:
     if not training:
         return n, x, _no_backward
-    y = t.room(t.batch * n)
-    seed = int(np.uint64(layer.seed).astype(np.int64))
-    counter = t.counter(lambda: layer.step, lambda value: setattr(layer, "step", value))
-    work = t.batch * n * _DROPOUT_NS
-    t.add(ops.dropout_forward, work, n, x, y, seed, layer.stream, counter, reals=lambda: (layer.p,))
+    layer = group.layer
+    y, work = t.room(t.batch * n), t.batch * n * _DROPOUT_NS
+    operands = _dropout_operands(t, layer)
+    t.add(ops.dropout_forward, work, n, x, y, *operands, reals=lambda: (layer.p,))
 
     def backward(dy: int, wanted: bool) -> int:
-        t.add(ops.dropout_backward, work, n, dy, dy, seed, layer.stream, counter, reals=lambda: (layer.p,))
+        t.add(ops.dropout_backward, work, n, dy, dy, *operands, reals=lambda: (layer.p,))
         return dy
 
     return n, y, backward
 
 
-def _activation(t: _Table, layer: Any, n: int, x: int, training: bool) -> _Lowered:
+def _activation(t: _Table, group: _Group, n: int, x: int, training: bool) -> _Lowered:
+    group = group._replace(activation=group.layer)
     y = t.room(t.batch * n)
-    kind, work = KINDS[layer.kind], t.batch * n * _ACTIVATION_NS
-    reals = lambda: (layer.negative_slope,)  # noqa: E731
-    t.add(ops.activation_forward, work, n, kind, x, y, reals=reals)
-
-    def backward(dy: int, wanted: bool) -> int:
-        t.add(ops.activation_backward, work, n, kind, dy, y, dy, reals=reals)
-        return dy
-
-    return n, y, backward
+    work = t.batch * n * _ACTIVATION_NS
+    t.add(ops.activation_forward, work, n, group.kind, x, y, reals=lambda: (group.slope,))
+    after = _after(t, group, n, y, training)
+    return n, after.y, lambda dy, _: after.backward(dy)
 
 
 def _no_backward(dy: int, wanted: bool) -> int:
     raise AssertionError("a program for use has no backward")
 
 
-_LAYERS: dict[type, Callable[[_Table, Any, int, int, bool], _Lowered]] = {
+_LAYERS: dict[type, Callable[[_Table, _Group, int, int, bool], _Lowered]] = {
     Linear: _linear,
     BatchNorm1d: _batchnorm,
     Dropout: _dropout,
-    **dict.fromkeys((ReLU, LeakyReLU, Sigmoid, Tanh, SELU), _activation),
+    **dict.fromkeys(_ACTIVATIONS, _activation),
 }
 
 
 def _lower_layers(t: _Table, n: int, x: int, training: bool) -> tuple[int, int, list[_Backward]]:
     """Forward of all layers, nested ones too; the columns and place of the output, and the backwards in reverse."""
+    layers = list(_flat(t.model))
     backwards: list[_Backward] = []
-    for layer in _flat(t.model):
+    for layer in layers:
         if type(layer) not in _LAYERS:
             raise NotLowered(f"{layer!r} has no instruction")
         if layer.training != training:
             raise NotLowered(f"{layer!r} is in another mode than the model")
-        n, x, backward = _LAYERS[type(layer)](t, layer, n, x, training)
+    for group in _groups(layers):
+        n, x, backward = _LAYERS[type(group.layer)](t, group, n, x, training)
         backwards.insert(0, backward)
     return n, x, backwards
 
@@ -234,14 +325,13 @@ def _flat(model: Any) -> Iterable[Layer]:
 
 
 def _cross_entropy(t: _Table, loss: Any, k: int, z: int, dz: int, labelled: bool) -> None:
-    m = t.batch
-    places = [t.room(m), t.room(2 * m), t.room(m), t.room(m * k)]
+    m, work = t.batch, t.batch * k * _LOSS_NS
     summed = loss.reduction == "sum"
     reals = lambda: (loss.label_smoothing,)  # noqa: E731
-    work = m * k * _LOSS_NS
     if labelled:
-        t.add(ops.cross_entropy, work, k, z, dz, *places, summed, reals=reals)
+        t.add(ops.cross_entropy, work, k, z, dz if dz >= 0 else t.room(m * k), t.room(m), t.room(m), summed, reals=reals)
     else:
+        places = [t.room(m), t.room(2 * m), t.room(m), t.room(m * k)]
         t.add(ops.soft_cross_entropy, work, k, z, dz, *places, summed, t.room(m * k), reals=reals)
 
 
@@ -364,6 +454,7 @@ class Program:
         self._state = np.zeros(COUNTERS + len(table.counters), np.int64)
         self.results = np.zeros(5)
         self._rows, self.batch = len(source), table.batch
+        self.pace = 1  # steps that the trainer runs at once
         self._source = _bytes_of(source)
         labelled = targets.ndim == 1 and targets.dtype.kind in "iu"
         self._labels = targets if labelled else None

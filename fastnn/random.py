@@ -33,7 +33,7 @@ class Stream:
     """The draws of one user: each is a function of seed, kind, index and step alone.
 
     >>> Stream(0, SHUFFLE, step=1).permutation(5)
-    array([0, 2, 4, 3, 1])
+    array([4, 1, 2, 3, 0])
     """
 
     def __init__(self, seed: int, kind: int, index: int = 0, step: int = 0) -> None:
@@ -56,6 +56,5 @@ class Stream:
         return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:size].reshape(shape)
 
     def permutation(self, n: int) -> Array:
-        """The numbers 0 to n - 1 in random order, int64: the order of n random 64-bit keys."""
-        words = functional.random_bits(2 * n, self.seed, self.step, self.number)
-        return np.argsort(words.view(np.uint64), kind="stable")
+        """The numbers 0 to n - 1 in random order, int64."""
+        return functional.permutation(n, self.seed, self.step, self.number)

@@ -257,9 +257,9 @@ class Trainer:
         """An epoch in slices of some 50 ms, so that Ctrl-C, progress and callbacks get their turn."""
         program.set_order(order, sum(sizes))
         totals = Totals()
-        begin, pace = 0, 1
+        begin = 0
         while begin < len(sizes):
-            end = min(len(sizes), begin + pace)
+            end = min(len(sizes), begin + program.pace)
             started = time.perf_counter()
             stopped = program.run(begin, end)
             if stopped < end:
@@ -267,10 +267,10 @@ class Trainer:
                 raise NonFiniteLossError(f"{what} became NaN or infinite", epoch + 1, stopped + 1)
             totals.set(sum(sizes[:end]), *program.sums(), self._score_name())
             hooks.batch_end(end - 1, totals)
-            begin = end
-            if not hooks.every_batch:
+            if not hooks.every_batch and end - begin == program.pace:
                 elapsed = max(time.perf_counter() - started, 1e-6)
-                pace = max(1, min(4 * pace, int(pace * _SLICE_SECONDS / elapsed)))
+                program.pace = max(1, min(4 * program.pace, int(program.pace * _SLICE_SECONDS / elapsed)))
+            begin = end
         return totals.means(self.regularizer is not None)
 
     def _score_name(self) -> str | None:

@@ -20,12 +20,13 @@ from .activations import (
     tanh,
     tanh_backward,
 )
-from .arrays import gather, random_bits
+from .arrays import gather, permutation, random_bits
 from .dropout import dropout, dropout_backward
 from .linear import LinearGradients, linear, linear_backward
 from .losses import (
     cross_entropy,
     cross_entropy_backward,
+    cross_entropy_with_gradient,
     cross_entropy_with_log_sums,
     mse_loss,
     mse_loss_backward,
@@ -50,6 +51,7 @@ __all__ = [
     "batch_norm_backward",
     "cross_entropy",
     "cross_entropy_backward",
+    "cross_entropy_with_gradient",
     "cross_entropy_with_log_sums",
     "dropout",
     "dropout_backward",
@@ -61,6 +63,7 @@ __all__ = [
     "linear_backward",
     "mse_loss",
     "mse_loss_backward",
+    "permutation",
     "random_bits",
     "relu",
     "relu_backward",

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import DTypeLike
 
+from fastnn_kernels.cpu import random as kernels
 from fastnn_kernels.cpu.gather import gather_rows
-from fastnn_kernels.cpu.random import random_bits as random_bits_kernel
 
 from .._check import Array, as_array, float_dtype, integer, number, output, quote
 from ._dispatch import run
 
-__all__ = ["gather", "random_bits"]
+__all__ = ["gather", "permutation", "random_bits"]
 
 _WORD_NS = 0.31
 _GATHER_NS = 0.05
@@ -28,7 +28,7 @@ def random_bits(size: int, seed: int = 0, step: int = 0, stream: int = 0, *, out
     """
     words = output("out", out, (integer("size", size, low=0),), np.dtype(np.uint32))
     run(
-        random_bits_kernel, words.size * _WORD_NS,
+        kernels.random_bits, words.size * _WORD_NS,
         np.uint64(integer("seed", seed, low=0, high=2**64 - 1)), integer("step", step, low=0, high=2**32 - 1),
         integer("stream", stream, low=0, high=2**32 - 1), words,
     )  # fmt: skip
@@ -59,3 +59,17 @@ def gather(source: Array, index: Array, scale: float = 1.0, dtype: DTypeLike = n
         source, index = np.ascontiguousarray(source[index], dtype=result.dtype), np.arange(index.size)
     run(gather_rows, result.size * _GATHER_NS, source, index, number("scale", scale), result)
     return result
+
+
+def permutation(n: int, seed: int, step: int, stream: int) -> Array:
+    """The numbers 0 to n - 1 in random order, (n,) int64, a function of its arguments alone.
+
+    >>> permutation(5, 0, 1, 2 << 24)
+    array([4, 1, 2, 3, 0])
+
+    Source: R. Durstenfeld, "Algorithm 235: Random permutation", CACM 7 (1964).
+    """
+    n = integer("n", n, low=0)
+    out = np.empty(n, np.int64)
+    kernels.permute.serial(random_bits(2 * n, seed, step, stream), out)
+    return out

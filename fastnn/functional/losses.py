@@ -13,6 +13,7 @@ from ._dispatch import run
 __all__ = [
     "cross_entropy",
     "cross_entropy_backward",
+    "cross_entropy_with_gradient",
     "cross_entropy_with_log_sums",
     "mse_loss",
     "mse_loss_backward",
@@ -84,6 +85,24 @@ def cross_entropy_backward(
     kernel = kernels.cross_entropy_backward if targets.ndim == 1 else kernels.soft_cross_entropy_backward
     run(kernel, logits.size * _CROSS_ENTROPY_NS / 3, weights, logits, targets, smoothing, log_sums, dlogits)
     return dlogits
+
+
+def cross_entropy_with_gradient(
+    logits: ArrayLike, labels: ArrayLike, label_smoothing: float = 0.0, reduction: str = "mean"
+) -> tuple[float, Array]:
+    """`cross_entropy` against labels (m,) and its gradient (m, k), in one pass. reduction: 'mean' or 'sum'."""
+    logits, labels, smoothing = _arguments(logits, labels, label_smoothing)
+    if labels.ndim != 1:
+        raise ValueError(f"labels: expected integers of shape ({len(logits)},), got shape {labels.shape}")
+    choice("reduction", reduction, _REDUCTIONS[:2])
+    m, dtype = len(logits), logits.dtype
+    losses, hits, dlogits = np.empty(m, dtype), np.empty(m, dtype), np.empty_like(logits)
+    weight = 1.0 / m if reduction == "mean" else 1.0
+    run(
+        kernels.cross_entropy_gradient, logits.size * _CROSS_ENTROPY_NS / 2,
+        logits, labels, smoothing, weight, losses, hits, dlogits,
+    )  # fmt: skip
+    return float(reduce_losses(losses, reduction)), dlogits
 
 
 def mse_loss(prediction: ArrayLike, target: ArrayLike, reduction: str = "mean", *, out: Array | None = None) -> float | Array:

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from fastnn_kernels.cpu import batchnorm as kernels
 from fastnn_kernels.cpu._rows import row_chunks
+from fastnn_kernels.cpu.activations import IDENTITY
 
 from .._check import Array, boolean, floats, nonempty, number, output, same_shape
 from ._dispatch import run
@@ -75,12 +76,15 @@ def batch_norm(
         unbiased = boolean("unbiased_running_var", unbiased_running_var)
         run(
             kernels.batchnorm_forward, x.size * _PASS_NS,
-            x, gamma, beta, eps, momentum, unbiased, partials, mean, var, stats, y,
+            x, gamma, beta, eps, momentum, unbiased, IDENTITY, 0.0, 0.0, 0, 0, 0, partials, mean, var, stats, y,
         )  # fmt: skip
     else:
         if running_mean is None:
             raise ValueError("running_mean, running_var: expected arrays for use outside training, got None")
-        run(kernels.batchnorm_inference, x.size * _PASS_NS, x, gamma, beta, running_mean, running_var, eps, stats, y)
+        run(
+            kernels.batchnorm_inference, x.size * _PASS_NS,
+            x, gamma, beta, running_mean, running_var, eps, IDENTITY, 0.0, stats, y,
+        )  # fmt: skip
     return y
 
 
@@ -113,7 +117,8 @@ def batch_norm_backward(
     partials = np.empty((row_chunks(m), 2, n))
     run(
         kernels.batchnorm_backward, x.size * _PASS_NS,
-        dy, x, gamma, stats, boolean("training", training), partials, dgamma, dbeta, dx,
+        dy, x, np.empty((0, 0), x.dtype), gamma, stats, boolean("training", training), IDENTITY, 0.0, 0.0, partials,
+        dgamma, dbeta, dx,
     )  # fmt: skip
     return BatchNormGradients(dx, dgamma, dbeta)
 

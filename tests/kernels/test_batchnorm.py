@@ -16,21 +16,25 @@ def problem(rng, shape, dtype, mean=0.0, deviation=1.0):
     return x, gamma, beta, rng.standard_normal(shape).astype(dtype)
 
 
-def forward(x, gamma, beta, momentum=0.1, unbiased=True, running=None):
+ALONE = (kernels.IDENTITY, 0.0, 0.0, 0, 0, 0)  # no activation and no dropout: kind, slope, p, seed, step, stream
+
+
+def forward(x, gamma, beta, momentum=0.1, unbiased=True, running=None, block=ALONE):
     m, n = x.shape
     mean, var = running if running is not None else (np.empty(0, x.dtype), np.empty(0, x.dtype))
     partials = unwritten((kernels.row_chunks(m), 4, n), np.float64)
     stats, y = unwritten((3, n), x.dtype), unwritten(x.shape, x.dtype)
-    return every_way(kernels.batchnorm_forward, x, gamma, beta, EPS, momentum, unbiased, partials, Out(mean), Out(var), stats, y)[
-        1:
-    ]
+    running_out = Out(mean), Out(var)
+    settings = EPS, momentum, unbiased, *block
+    return every_way(kernels.batchnorm_forward, x, gamma, beta, *settings, partials, *running_out, stats, y)[1:]
 
 
-def backward(dy, x, gamma, stats, training=True):
+def backward(dy, x, gamma, stats, training=True, y=None, block=ALONE):
     m, n = x.shape
     partials = unwritten((kernels.row_chunks(m), 2, n), np.float64)
     outputs = unwritten(n, x.dtype), unwritten(n, x.dtype), unwritten(x.shape, x.dtype)
-    return every_way(kernels.batchnorm_backward, dy, x, gamma, stats, training, partials, *outputs)[1:]
+    y = np.empty((0, 0), x.dtype) if y is None else y
+    return every_way(kernels.batchnorm_backward, dy, x, y, gamma, stats, training, *block[:3], partials, *outputs)[1:]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -71,8 +75,9 @@ def test_inference_uses_the_running_statistics_and_has_its_own_gradient(rng, dty
     x, gamma, beta, dy = problem(rng, (37, 13), dtype)
     mean, var = rng.standard_normal(13).astype(dtype), rng.uniform(1, 2, 13).astype(dtype)
     stats, y = every_way(
-        kernels.batchnorm_inference, x, gamma, beta, mean, var, EPS, unwritten((3, 13), dtype), unwritten(x.shape, dtype)
-    )
+        kernels.batchnorm_inference, x, gamma, beta, mean, var, EPS, *ALONE[:2],
+        unwritten((3, 13), dtype), unwritten(x.shape, dtype),
+    )  # fmt: skip
     rho = 1.0 / np.sqrt(var.astype(float) + EPS)
     expected = gamma * (x - mean.astype(float)) * rho + beta
     assert_close(y, expected, 4, np.abs(expected) + 4.0)
@@ -119,8 +124,54 @@ def test_output_may_be_the_input(rng):
     dx = backward(dy, x, gamma, stats)[-1]
     partials, empty = np.empty((1, 4, 13)), np.empty(0, np.float32)
     in_place, gradient = x.copy(), dy.copy()
-    kernels.batchnorm_forward(in_place, gamma, beta, EPS, 0.1, True, partials, empty, empty, np.empty_like(stats), in_place)
-    sums = np.empty((1, 2, 13))
-    kernels.batchnorm_backward(gradient, x, gamma, stats, True, sums, gamma.copy(), beta.copy(), gradient)
+    room = partials, empty, empty, np.empty_like(stats)
+    kernels.batchnorm_forward(in_place, gamma, beta, EPS, 0.1, True, *ALONE, *room, in_place)
+    sums, nothing = np.empty((1, 2, 13)), empty.reshape(0, 0)
+    settings = True, *ALONE[:3]
+    kernels.batchnorm_backward(gradient, x, nothing, gamma, stats, *settings, sums, gamma.copy(), beta.copy(), gradient)
     np.testing.assert_array_equal(in_place, y)
     np.testing.assert_array_equal(gradient, dx)
+
+
+ACTIVATIONS = {"relu": kernels.RELU, "leaky_relu": kernels.LEAKY_RELU, "sigmoid": kernels.SIGMOID, "selu": kernels.SELU}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_an_activation_in_the_same_pass(rng, name, shape, dtype):
+    x, gamma, beta, dy = problem(rng, shape, dtype)
+    block = (ACTIVATIONS[name], 0.1, 0.0, 0, 0, 0)
+    *_, stats, y = forward(x, gamma, beta, block=block)
+    z = forward(x, gamma, beta)[-1].astype(float)  # backward looks at the sign of what forward made
+    assert_close(y, reference.activation(name, z, 0.1), 4, np.abs(z) + 1.0)
+    got = backward(dy, x, gamma, stats, y=y, block=block)
+    through = (dy * reference.activation_gradient(name, z, 0.1)).astype(dtype)
+    for array, expected in zip(got, backward(through, x, gamma, stats), strict=True):
+        assert_close(array, expected.astype(float), shape[0], np.abs(expected) + 10.0 * np.abs(stats[2]) + 10.0)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_relu_and_dropout_in_the_same_pass(rng, shape, dtype):
+    x, gamma, beta, dy = problem(rng, shape, dtype)
+    block = (kernels.RELU, 0.0, 0.3, np.uint64(5), 7, 11)
+    *_, stats, y = forward(x, gamma, beta, block=block)
+    active, dropped, through = np.empty(x.size, dtype), np.empty(x.size, dtype), np.empty(x.size, dtype)
+    kernels.activation_forward(forward(x, gamma, beta)[-1].ravel(), kernels.RELU, 0.0, active)
+    kernels.dropout_forward(active, 0.3, np.uint64(5), 7, 11, dropped)
+    np.testing.assert_array_equal(y.ravel(), dropped)
+    kernels.dropout_backward(dy.ravel(), 0.3, np.uint64(5), 7, 11, through)
+    through[active == 0.0] = 0.0
+    got = backward(dy, x, gamma, stats, y=y, block=block)
+    for array, expected in zip(got, backward(through.reshape(shape), x, gamma, stats), strict=True):
+        np.testing.assert_array_equal(array, expected)
+
+
+def test_an_activation_in_use(rng):
+    x, gamma, beta, _ = problem(rng, (37, 13), np.float64)
+    mean, var = rng.standard_normal(13), rng.uniform(1, 2, 13)
+    z, y, stats = np.empty_like(x), np.empty_like(x), np.empty((3, 13))
+    kernels.batchnorm_inference(x, gamma, beta, mean, var, EPS, kernels.IDENTITY, 0.0, stats, z)
+    kernels.batchnorm_inference(x, gamma, beta, mean, var, EPS, kernels.LEAKY_RELU, 0.2, stats, y)
+    np.testing.assert_allclose(y, np.where(z > 0, z, 0.2 * z))

@@ -91,3 +91,26 @@ def test_squared_error(rng, size, dtype):
     assert_close(losses, difference**2, 2, (np.abs(a) + np.abs(b)) ** 2)
     (gradient,) = every_way(kernels.squared_error_backward, weights, a, b, unwritten(size, dtype))
     assert_close(gradient, weights * 2.0 * difference, 2, np.abs(weights) * 2.0 * (np.abs(a) + np.abs(b)))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("smoothing", SMOOTHING)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_forward_and_backward_in_one_pass(rng, shape, smoothing, dtype):
+    logits, labels, _, _ = problem(rng, shape, dtype)
+    (m, k), z = shape, logits.astype(float)
+    size = np.abs(z).max(axis=1) + np.log(k) + 1.0
+    outputs = unwritten(m, dtype), unwritten(m, dtype), unwritten(shape, dtype)
+    losses, hits, dlogits = every_way(kernels.cross_entropy_gradient, logits, labels, smoothing, 1.0 / m, *outputs)
+    assert_close(losses, reference.cross_entropy(z, labels, smoothing), k, size)
+    np.testing.assert_array_equal(hits, z.argmax(axis=1) == labels)
+    expected = reference.cross_entropy_backward(np.full(m, 1.0 / m), z, labels, smoothing)
+    assert_close(dlogits, expected, k, 1.0 / m)
+
+
+def test_hits_are_those_of_argmax_with_ties_and_nan():
+    logits = np.array([[1.0, 1.0], [1.0, 1.0], [np.nan, 2.0], [3.0, np.nan], [-np.inf, 0.0]])
+    labels, outputs = np.array([0, 1, 0, 0, 1]), (np.empty(5), np.empty(5), np.empty((5, 2)))
+    kernels.cross_entropy_gradient(logits, labels, 0.0, 1.0, *outputs)
+    np.testing.assert_array_equal(outputs[1], logits.argmax(axis=1) == labels)
+    np.testing.assert_array_equal(np.isnan(outputs[0]), [False, False, True, True, False])

@@ -29,10 +29,10 @@ __all__ = [
     "SELU_SCALE",
     "SIGMOID",
     "TANH",
+    "activate",
     "activation_backward",
     "activation_backward_segment",
     "activation_forward",
-    "activation_segment",
 ]
 
 IDENTITY, RELU, LEAKY_RELU, SIGMOID, TANH, SELU = range(6)
@@ -44,36 +44,45 @@ CHUNK = 8192  # elements a task: 32 KB of float32
 
 
 @worker
-def activation_segment(x, kind, slope, y):
-    """One activation of a 1-D piece. x and y may be one."""
-    n = x.size
-    zero = x.dtype.type(0.0)
+def activate(y, kind, slope):
+    """One activation of a 1-D piece, in place: with one array LLVM has no overlap to fear, and vectorises."""
+    n = y.size
+    zero = y.dtype.type(0.0)
     if kind == RELU:
         for i in range(n):
-            y[i] = zero if x[i] < zero else x[i]
+            y[i] = zero if y[i] < zero else y[i]
     elif kind == LEAKY_RELU:
-        below = x.dtype.type(slope)
+        below = y.dtype.type(slope)
         for i in range(n):
-            y[i] = x[i] * below if x[i] < zero else x[i]
+            y[i] = y[i] * below if y[i] < zero else y[i]
     elif kind == SIGMOID:
         for i in range(n):
-            y[i] = sigmoid(x[i])
+            y[i] = sigmoid(y[i])
     elif kind == TANH:
         for i in range(n):
-            y[i] = tanh(x[i])
+            y[i] = tanh(y[i])
     elif kind == SELU:
-        scale = x.dtype.type(SELU_SCALE)
-        low = x.dtype.type(SELU_SCALE * SELU_ALPHA)
+        scale = y.dtype.type(SELU_SCALE)
+        low = y.dtype.type(SELU_SCALE * SELU_ALPHA)
         for i in range(n):
-            y[i] = x[i] * scale if x[i] > zero else expm1(x[i]) * low
-    else:
-        for i in range(n):
-            y[i] = x[i]
+            y[i] = y[i] * scale if y[i] > zero else expm1(y[i]) * low
+
+
+@worker
+def _activation_segment(x, kind, slope, y):
+    zero = x.dtype.type(0.0)
+    if kind == RELU and x.ctypes.data != y.ctypes.data:  # so cheap that a copy would show: 0.05 ns an element
+        for i in range(x.size):
+            y[i] = zero if x[i] < zero else x[i]
+        return
+    for i in range(x.size):
+        y[i] = x[i]
+    activate(y, kind, slope)
 
 
 @worker
 def activation_backward_segment(dy, y, kind, slope, dx):
-    """The derivative of a 1-D piece. dx and dy may be one."""
+    """The derivative of a 1-D piece. dx and dy may be one, but then nothing vectorises."""
     n = dy.size
     zero = dy.dtype.type(0.0)
     one = dy.dtype.type(1.0)
@@ -109,14 +118,14 @@ def activation_forward(x, kind, slope, y):
     """
     for chunk in prange((x.size + CHUNK - 1) // CHUNK):
         first = np.intp(chunk) * CHUNK
-        activation_segment(x[first : first + CHUNK], kind, slope, y[first : first + CHUNK])
+        _activation_segment(x[first : first + CHUNK], kind, slope, y[first : first + CHUNK])
 
 
 @kernel
 def activation_backward(dy, y, kind, slope, dx):
     """dx = dy · f'(x), from y = f(x).
 
-    dy, y: (size,) float. kind, slope: as in forward. dx: (size,), wholly overwritten; may be dy.
+    dy, y: (size,) float. kind, slope: as in forward. dx: (size,), wholly overwritten; may be dy, at a third of the speed.
     """
     for chunk in prange((dy.size + CHUNK - 1) // CHUNK):
         first = np.intp(chunk) * CHUNK

@@ -1,9 +1,11 @@
-"""Batch normalisation over the rows of a matrix.
+"""Batch normalisation over the rows of a matrix, with the activation and the dropout that follow it.
 
     training:  μ = mean of x,  σ² = mean of (x - μ)²                  (over the m rows, for each column)
                running = (1 - momentum) · running + momentum · batch     (the variance with m/(m-1), if `unbiased`)
     use:       μ, σ² = the running statistics
     both:      y = γ · (x - μ) · ρ + β,   ρ = 1 / √(σ² + ε)
+
+    out  = dropout(f(y)), where an activation f and dropout are asked for; backward starts from dy = dout · dropout' · f'
 
     dβ = Σ dy      dγ = Σ dy · x̂,  x̂ = (x - μ) · ρ
     dx = γ · ρ · (dy - dβ/m - x̂ · dγ/m)  through the batch's statistics;   dx = γ · ρ · dy  through the running ones
@@ -16,8 +18,8 @@ formulae and a pairwise algorithm for computing sample variances" (1979). Hence 
 large mean. `stats` (3, n) holds what backward needs: μ, what rounding μ to the dtype left over, and ρ. Without the second
 row float32 data of mean 1e4 and deviation 1 would come out with a mean of up to 5e-4.
 
-The second pass goes over tiles of whole rows, each one contiguous piece that starts at a multiple of 4 elements, as
-`dropout.dropout_segment` and `activations.activation_segment` want it: what follows can be applied to a tile still in cache.
+The second pass goes over tiles of whole rows that fit in the L1 cache, each one contiguous piece that starts at a multiple of
+4 elements, as `dropout.dropout_segment` wants it: activation and dropout are applied to a tile that is still there.
 """
 
 import math
@@ -27,6 +29,8 @@ from numba import prange
 
 from .._jit import kernel, worker
 from ._rows import row_chunks, tile_rows
+from .activations import IDENTITY, activate, activation_backward_segment
+from .dropout import dropout_segment, dropout_threshold, relu_dropout_backward_segment
 
 __all__ = ["batchnorm_backward", "batchnorm_forward", "batchnorm_inference"]
 
@@ -135,10 +139,13 @@ def _normalise_tile(x, gamma, beta, stats, i0, i1, y):
 
 
 @kernel
-def batchnorm_forward(x, gamma, beta, eps, momentum, unbiased, partials, running_mean, running_var, stats, y):
-    """Batch normalisation in training.
+def batchnorm_forward(
+    x, gamma, beta, eps, momentum, unbiased, kind, slope, p, seed, step, stream, partials, running_mean, running_var, stats, y
+):
+    """Batch normalisation in training, then an activation and dropout.
 
-    x: (m, n), m >= 2. gamma, beta: (n,). eps, momentum: float. unbiased: bool, of the running variance.
+    x: (m, n), m >= 2. gamma, beta: (n,). eps, momentum: float. unbiased: bool, of the running variance. kind, slope: the
+    activation (see `activations`), IDENTITY for none. p, seed, step, stream: dropout's (see `dropout`), p = 0 for none.
     partials: scratch (row_chunks(m), 4, n) float64. running_mean, running_var: (n,), updated, or (0,) for none.
     stats: (3, n), wholly overwritten: μ, its rounding error, ρ. y: (m, n), wholly overwritten; may be x.
     """
@@ -148,16 +155,23 @@ def batchnorm_forward(x, gamma, beta, eps, momentum, unbiased, partials, running
         c, j0 = np.intp(task) // strips, np.intp(task) % strips * _STRIP
         _chunk_moments(x, m * c // chunks, m * (c + 1) // chunks, j0, min(n, j0 + _STRIP), partials[c])
     _finish_statistics(partials[:chunks], m, eps, momentum, unbiased, running_mean, running_var, stats)
+    threshold, scale = dropout_threshold(p), x.dtype.type(1.0 / (1.0 - p))
+    flat = y.reshape(y.size)
     for tile in prange((m + rows - 1) // rows):
         first = np.intp(tile) * rows
-        _normalise_tile(x, gamma, beta, stats, first, min(m, first + rows), y)
+        end = min(m, first + rows)
+        _normalise_tile(x, gamma, beta, stats, first, end, y)
+        piece = flat[first * n : end * n]
+        activate(piece, kind, slope)
+        if p > 0.0:
+            dropout_segment(piece, threshold, scale, seed, first * n, step, stream, piece)
 
 
 @kernel
-def batchnorm_inference(x, gamma, beta, running_mean, running_var, eps, stats, y):
-    """Batch normalisation in use, by the running statistics.
+def batchnorm_inference(x, gamma, beta, running_mean, running_var, eps, kind, slope, stats, y):
+    """Batch normalisation in use, by the running statistics, then an activation.
 
-    x: (m, n). gamma, beta, running_mean, running_var: (n,). eps: float.
+    x: (m, n). gamma, beta, running_mean, running_var: (n,). eps: float. kind, slope: the activation, as in training.
     stats: (3, n), wholly overwritten: μ, 0, ρ. y: (m, n), wholly overwritten; may be x.
     """
     m, n = x.shape
@@ -166,9 +180,23 @@ def batchnorm_inference(x, gamma, beta, running_mean, running_var, eps, stats, y
         stats[0, j] = running_mean[j]
         stats[1, j] = 0.0
         stats[2, j] = 1.0 / math.sqrt(running_var[j] + eps)
+    flat = y.reshape(y.size)
     for tile in prange((m + rows - 1) // rows):
         first = np.intp(tile) * rows
-        _normalise_tile(x, gamma, beta, stats, first, min(m, first + rows), y)
+        end = min(m, first + rows)
+        _normalise_tile(x, gamma, beta, stats, first, end, y)
+        activate(flat[first * n : end * n], kind, slope)
+
+
+@worker
+def _derivative_rows(dy, y, kind, slope, p, i0, i1, j0, j1, dz):
+    """What comes through dropout and the activation to rows of the normalised matrix."""
+    scale = dy.dtype.type(1.0 / (1.0 - p))
+    for i in range(i0, i1):
+        if p > 0.0:
+            relu_dropout_backward_segment(dy[i, j0:j1], y[i, j0:j1], scale, dz[i, j0:j1])
+        else:
+            activation_backward_segment(dy[i, j0:j1], y[i, j0:j1], kind, slope, dz[i, j0:j1])
 
 
 @worker
@@ -200,30 +228,39 @@ def _chunk_sums(dy, x, stats, i0, i1, j0, j1, sums):
 
 
 @worker
-def _gradient_tile(dy, x, gamma, stats, dgamma, dbeta, share, i0, i1, dx):
+def _gradient_tile(dz, x, gamma, stats, dgamma, dbeta, share, i0, i1, dx):
     mean, rest, rho = stats[0], stats[1], stats[2]
     for i in range(i0, i1):
-        x0, g0, d0 = x[i], dy[i], dx[i]
-        for j in range(gamma.size):
+        x0, d0 = x[i], dx[i]
+        if dz.ctypes.data != dx.ctypes.data:
+            g0 = dz[i]
+            for j in range(gamma.size):
+                d0[j] = g0[j]
+        for j in range(gamma.size):  # in place, so that it vectorises whether or not dz is dx
             # share is 0 in use, where a sum that is not finite must not reach the other rows
             slope = dgamma[j] * rho[j] * share if share > 0 else share
             shift = dbeta[j] * share - rest[j] * slope if share > 0 else share
-            d0[j] = gamma[j] * rho[j] * (g0[j] - shift - (x0[j] - mean[j]) * slope)
+            d0[j] = gamma[j] * rho[j] * (d0[j] - shift - (x0[j] - mean[j]) * slope)
 
 
 @kernel
-def batchnorm_backward(dy, x, gamma, stats, training, partials, dgamma, dbeta, dx):
-    """The gradients of either forward, from its stats.
+def batchnorm_backward(dy, x, y, gamma, stats, training, kind, slope, p, partials, dgamma, dbeta, dx):
+    """The gradients of either forward, from its stats and, where there was an activation, its output.
 
-    dy, x: (m, n). gamma: (n,). stats: (3, n) from forward. training: bool, whether the statistics were the batch's.
-    partials: scratch (row_chunks(m), 2, n) float64. dgamma, dbeta: (n,), wholly overwritten.
-    dx: (m, n), wholly overwritten; may be dy.
+    dy, x: (m, n). y: (m, n), or (0, 0) where kind is IDENTITY. gamma: (n,). stats: (3, n) from forward. training: bool,
+    whether the statistics were the batch's. kind, slope, p: as in forward; p > 0 with RELU alone. partials: scratch
+    (row_chunks(m), 2, n) float64. dgamma, dbeta: (n,), wholly overwritten. dx: (m, n), wholly overwritten; may be dy.
     """
     m, n = x.shape
     chunks, strips, rows = row_chunks(m), _strips(n), tile_rows(n)
+    plain = kind == IDENTITY
+    dz = dy if plain else dx
     for task in prange(chunks * strips):
         c, j0 = np.intp(task) // strips, np.intp(task) % strips * _STRIP
-        _chunk_sums(dy, x, stats, m * c // chunks, m * (c + 1) // chunks, j0, min(n, j0 + _STRIP), partials[c])
+        i0, i1, j1 = m * c // chunks, m * (c + 1) // chunks, min(n, j0 + _STRIP)
+        if not plain:
+            _derivative_rows(dy, y, kind, slope, p, i0, i1, j0, j1, dx)
+        _chunk_sums(dz, x, stats, i0, i1, j0, j1, partials[c])
     for c in range(1, chunks):
         for s in range(2):
             for j in range(n):
@@ -234,4 +271,4 @@ def batchnorm_backward(dy, x, gamma, stats, training, partials, dgamma, dbeta, d
     share = x.dtype.type(1.0 / m if training else 0.0)
     for tile in prange((m + rows - 1) // rows):
         first = np.intp(tile) * rows
-        _gradient_tile(dy, x, gamma, stats, dgamma, dbeta, share, first, min(m, first + rows), dx)
+        _gradient_tile(dz, x, gamma, stats, dgamma, dbeta, share, first, min(m, first + rows), dx)

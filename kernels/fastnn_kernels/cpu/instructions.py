@@ -31,11 +31,14 @@ __all__ = [
     "linear_backward",
     "linear_forward",
     "penalty",
+    "relu_dropout_backward",
     "rmsprop",
     "sgd",
     "soft_cross_entropy",
     "squared_error",
 ]
+
+STEPS = 2**32  # dropout's steps are counted modulo this
 
 
 @worker
@@ -120,32 +123,38 @@ def _affine(parameters, offset, work, otherwise, n):
 
 @instruction
 def batchnorm_forward(build):
-    """n, X, gamma and beta in parameters, ONES, ZEROS, mean, variance and count in buffers, STATS, Y, partials in scratch.
+    """n, X, gamma and beta in parameters, ONES, ZEROS, mean, variance and count in buffers, STATS, Y, partials in scratch, the
+    activation's kind, dropout's seed, its stream, the place of its step (-1 for no dropout).
 
-    reals: eps, momentum (below 0: the cumulative average), unbiased (0 or 1).
+    reals: eps, momentum (below 0: the cumulative average), unbiased (0 or 1), slope, p.
     """
     forward = build(batchnorm.batchnorm_forward)
 
     def run(row, reals, context):
         n, x, gamma, beta, ones, zeros = row[1], row[2], row[3], row[4], row[5], row[6]
         mean, var, count, stats, y, partials = row[7], row[8], row[9], row[10], row[11], row[12]
-        m, work, buffers = context.state[ROWS], context.work, context.buffers
+        m, work, buffers, p = context.state[ROWS], context.work, context.buffers, reals[4]
         buffers[count] += 1
         momentum = reals[1] if reals[1] >= 0.0 else 1.0 / buffers[count]
         chunks = row_chunks(m)
+        counter = row[16]
+        step = context.state[counter] if counter >= 0 else 0
         forward(
             _matrix(work, x, m, n), _affine(context.parameters, gamma, work, ones, n),
             _affine(context.parameters, beta, work, zeros, n), reals[0], momentum, reals[2] != 0.0,
+            row[13], reals[3], p, np.uint64(row[14]), step, row[15],
             context.scratch[partials : partials + chunks * 4 * n].reshape((chunks, 4, n)),
             buffers[mean : mean + n], buffers[var : var + n], _matrix(work, stats, 3, n), _matrix(work, y, m, n),
         )  # fmt: skip
+        if counter >= 0:
+            context.state[counter] = (step + 1) % STEPS
 
     return run
 
 
 @instruction
 def batchnorm_inference(build):
-    """n, X, gamma and beta in parameters, ONES, ZEROS, mean and variance in buffers, STATS, Y. reals: eps."""
+    """n, X, gamma and beta in parameters, ONES, ZEROS, mean and variance in buffers, STATS, Y, kind. reals: eps, slope."""
     inference = build(batchnorm.batchnorm_inference)
 
     def run(row, reals, context):
@@ -155,7 +164,7 @@ def batchnorm_inference(build):
         inference(
             _matrix(work, x, m, n), _affine(context.parameters, gamma, work, ones, n),
             _affine(context.parameters, beta, work, zeros, n), buffers[mean : mean + n], buffers[var : var + n],
-            reals[0], _matrix(work, stats, 3, n), _matrix(work, y, m, n),
+            reals[0], row[11], reals[1], _matrix(work, stats, 3, n), _matrix(work, y, m, n),
         )  # fmt: skip
 
     return run
@@ -163,20 +172,20 @@ def batchnorm_inference(build):
 
 @instruction
 def batchnorm_backward(build):
-    """n, X, gamma in parameters, ONES, dgamma and dbeta in gradients, UNUSED, STATS, DY, DX, partials in scratch.
+    """n, X, Y, gamma in parameters, ONES, dgamma and dbeta in gradients, UNUSED, STATS, DY, DX, partials in scratch, kind.
 
-    UNUSED is room for 2n sums where there is no gamma.
+    UNUSED is room for 2n sums where there is no gamma. reals: slope, p.
     """
     backward = build(batchnorm.batchnorm_backward)
 
     def run(row, reals, context):
-        n, x, gamma, ones, dgamma, dbeta = row[1], row[2], row[3], row[4], row[5], row[6]
-        unused, stats, dy, dx, partials = row[7], row[8], row[9], row[10], row[11]
+        n, x, y, gamma, ones, dgamma, dbeta = row[1], row[2], row[3], row[4], row[5], row[6], row[7]
+        unused, stats, dy, dx, partials = row[8], row[9], row[10], row[11], row[12]
         m, work, gradients = context.state[ROWS], context.work, context.gradients
         chunks = row_chunks(m)
         backward(
-            _matrix(work, dy, m, n), _matrix(work, x, m, n), _affine(context.parameters, gamma, work, ones, n),
-            _matrix(work, stats, 3, n), True,
+            _matrix(work, dy, m, n), _matrix(work, x, m, n), _matrix(work, y, m, n),
+            _affine(context.parameters, gamma, work, ones, n), _matrix(work, stats, 3, n), True, row[13], reals[0], reals[1],
             context.scratch[partials : partials + chunks * 2 * n].reshape((chunks, 2, n)),
             _affine(gradients, dgamma, work, unused, n), _affine(gradients, dbeta, work, unused + n, n),
             _matrix(work, dx, m, n),
@@ -218,7 +227,7 @@ def dropout_forward(build):
         size, x, y, counter = context.state[ROWS] * row[1], row[2], row[3], row[6]
         step = context.state[counter]
         forward(context.work[x : x + size], reals[0], np.uint64(row[4]), step, row[5], context.work[y : y + size])
-        context.state[counter] = (step + 1) % 4294967296
+        context.state[counter] = (step + 1) % STEPS
 
     return run
 
@@ -230,8 +239,20 @@ def dropout_backward(build):
 
     def run(row, reals, context):
         size, dy, dx, work = context.state[ROWS] * row[1], row[2], row[3], context.work
-        step = (context.state[row[6]] + 4294967295) % 4294967296
+        step = (context.state[row[6]] + STEPS - 1) % STEPS
         backward(work[dy : dy + size], reals[0], np.uint64(row[4]), step, row[5], work[dx : dx + size])
+
+    return run
+
+
+@instruction
+def relu_dropout_backward(build):
+    """n, DY, Y, DX. reals: p. Through dropout and the ReLU before it, by the output alone."""
+    backward = build(dropout.relu_dropout_backward)
+
+    def run(row, reals, context):
+        size, dy, y, dx, work = context.state[ROWS] * row[1], row[2], row[3], row[4], context.work
+        backward(work[dy : dy + size], work[y : y + size], reals[0], work[dx : dx + size])
 
     return run
 
@@ -240,45 +261,40 @@ def dropout_backward(build):
 
 
 @worker
-def _account(losses, weight, dlosses, results, rows):
-    """Fill the weights of the losses, add the batch's loss times its rows to TOTAL, and see that it is finite."""
+def _account(losses, results, rows):
+    """Add the batch's loss times its rows to TOTAL, and see that it is finite."""
     total = 0.0
     for i in range(losses.size):
         total += losses[i]
-        dlosses[i] = weight
     results[TOTAL] += total * (rows / losses.size)
     if not math.isfinite(total):
         results[STOP] = 1.0
 
 
-@worker
-def _largest(row):
-    """Where the first largest value stands; NaN counts as the largest, as in NumPy's argmax."""
-    best = 0
-    for j in range(1, row.size):
-        if row[j] > row[best] or (math.isnan(row[j]) and not math.isnan(row[best])):
-            best = j
-    return best
-
-
 @instruction
 def cross_entropy(build):
-    """k, Z, DZ (-1: no gradient), LOSSES, LOG_SUMS, DLOSSES, SCRATCH, summed (0 or 1). reals: label smoothing."""
-    forward, backward = build(losses.cross_entropy_forward), build(losses.cross_entropy_backward)
+    """k, Z, DZ, LOSSES, HITS, summed (0 or 1). reals: label smoothing."""
+    gradient = build(losses.cross_entropy_gradient)
 
     def run(row, reals, context):
-        k, z, dz, values, log_sums, weights, room = row[1], row[2], row[3], row[4], row[5], row[6], row[7]
+        k, z, dz, values, scores = row[1], row[2], row[3], row[4], row[5]
         m, first, work = context.state[ROWS], context.state[FIRST], context.work
-        logits, labels = _matrix(work, z, m, k), context.labels[first : first + m]
-        sums, loss, dloss = _matrix(work, log_sums, 2, m), work[values : values + m], work[weights : weights + m]
-        forward(logits, labels, reals[0], _matrix(work, room, m, k), sums, loss)
-        _account(loss, 1.0 if row[8] else 1.0 / m, dloss, context.results, m)
+        loss, hits = work[values : values + m], work[scores : scores + m]
+        gradient(
+            _matrix(work, z, m, k), context.labels[first : first + m], reals[0], 1.0 if row[6] else 1.0 / m, loss, hits,
+            _matrix(work, dz, m, k),
+        )  # fmt: skip
+        _account(loss, context.results, m)
         for i in range(m):
-            context.results[SCORE] += _largest(logits[i]) == labels[i]
-        if dz >= 0:
-            backward(dloss, logits, labels, reals[0], sums, _matrix(work, dz, m, k))
+            context.results[SCORE] += hits[i]
 
     return run
+
+
+@worker
+def _fill(array, value):
+    for i in range(array.size):
+        array[i] = value
 
 
 @worker
@@ -303,9 +319,10 @@ def soft_cross_entropy(build):
         logits, targets = _matrix(work, z, m, k), _target_rows(context, k, row[9])
         sums, loss, dloss = _matrix(work, log_sums, 2, m), work[values : values + m], work[weights : weights + m]
         forward(logits, targets, reals[0], _matrix(work, room, m, k), sums, loss)
-        _account(loss, 1.0 if row[8] else 1.0 / m, dloss, context.results, m)
+        _account(loss, context.results, m)
+        _fill(dloss, 1.0 if row[8] else 1.0 / m)
         for i in range(m):
-            context.results[SCORE] += _largest(logits[i]) == _largest(targets[i])
+            context.results[SCORE] += losses.largest(logits[i]) == losses.largest(targets[i])
         if dz >= 0:
             backward(dloss, logits, targets, reals[0], sums, _matrix(work, dz, m, k))
 
@@ -324,7 +341,8 @@ def squared_error(build):
         targets = _target_rows(context, k, row[7]).reshape(size)
         prediction, loss, dloss = work[z : z + size], work[values : values + size], work[weights : weights + size]
         forward(prediction, targets, loss)
-        _account(loss, 1.0 if row[6] else 1.0 / size, dloss, context.results, m if row[6] == 0 else size)
+        _account(loss, context.results, m if row[6] == 0 else size)
+        _fill(dloss, 1.0 if row[6] else 1.0 / size)
         if dz >= 0:
             backward(dloss, prediction, targets, work[dz : dz + size])
 

@@ -15,7 +15,7 @@ import numpy as np
 from numba import prange
 
 from .._jit import kernel, worker
-from .activations import IDENTITY, activation_segment
+from .activations import IDENTITY, activate
 from .gemm import product_piece
 
 __all__ = ["linear_backward", "linear_forward"]
@@ -31,7 +31,7 @@ def _forward_piece(piece, x, weight, bias, kind, slope, scratch, y):
     )  # fmt: skip
     if kind != IDENTITY:
         for i in range(row, row_end):
-            activation_segment(y[i, column:column_end], kind, slope, y[i, column:column_end])
+            activate(y[i, column:column_end], kind, slope)
 
 
 @kernel
