@@ -12,11 +12,13 @@ Adding a layer, loss or rule: an instruction in `fastnn_kernels.cpu.instructions
 from __future__ import annotations
 
 import ctypes
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastnn_kernels._jit import cache_folder
 from fastnn_kernels.cpu import instructions as ops
 from fastnn_kernels.cpu._rows import row_chunks
 from fastnn_kernels.cpu.gemm import scratch_size
@@ -36,6 +38,7 @@ __all__ = ["NotLowered", "Program", "lower_evaluation", "lower_training"]
 _WIDTH = 17  # operands of the longest instruction, and its address
 _REALS = 6
 _ALIGN = 16
+_COMPILATION_SECONDS = 2.0  # for an instruction, roughly
 
 # what an element (for a product a multiply-add) takes on one core, roughly; picks the serial or the parallel build
 _PRODUCT_NS, _BATCHNORM_NS, _DROPOUT_NS, _ACTIVATION_NS, _LOSS_NS, _RULE_NS = 1 / 110, 0.3, 0.32, 0.1, 3.0, 0.2
@@ -465,9 +468,12 @@ class Program:
         self.set_order(self._order)
         self._reals = np.zeros((len(table.rows), _REALS))
         self._table = np.zeros((len(table.rows), _WIDTH), np.int64)
-        for i, (op, parallel, operands, _) in enumerate(table.rows):
+        for i, (_, _, operands, _) in enumerate(table.rows):
             self._table[i, 1 : 1 + len(operands)] = operands
-            self._table[i, 0] = op.address(parallel, self._table[i], self._reals[i], self._context())
+        arguments = self._table[0], self._reals[0], self._context()
+        _announce([(op, parallel) for op, parallel, _, _ in table.rows if not op.is_ready(parallel, *arguments)])
+        for i, (op, parallel, _, _) in enumerate(table.rows):
+            self._table[i, 0] = op.address(parallel, *arguments)
 
     @property
     def steps(self) -> int:
@@ -528,6 +534,18 @@ class Program:
             self._scratch, *(moments + [empty] * (3 - len(moments))), self._source, self._order, self._ordered_labels,
             self.targets.reshape(-1),
         )  # fmt: skip
+
+
+def _announce(missing: list[tuple[Any, bool]]) -> None:
+    """Say that instructions are about to be compiled, which would look like a program that hangs."""
+    names = sorted({op.__name__ for op, _ in missing})
+    if names:
+        seconds = len(set(missing)) * _COMPILATION_SECONDS
+        sys.stderr.write(
+            f"fastnn: compiling {', '.join(names)}: once on this machine, some {max(1, round(seconds))} s "
+            f"(kept in {cache_folder() or 'memory only'})\n"
+        )
+        sys.stderr.flush()
 
 
 def _bytes_of(array: Array) -> Array:

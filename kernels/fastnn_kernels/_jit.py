@@ -35,6 +35,7 @@ from numba import njit
 from numba.core import config
 from numba.core.compiler import CompileResult
 from numba.core.dispatcher import Dispatcher
+from numba.core.registry import cpu_target
 from numba.core.serialize import dumps
 from numba.extending import register_jitable
 from numba.np.ufunc.parallel import _launch_threads
@@ -100,6 +101,11 @@ class Instruction:
             self._addresses[parallel, types] = result.library.get_pointer_to_function(result.fndesc.llvm_func_name)
         return self._addresses[parallel, types]
 
+    def is_ready(self, parallel: bool, *arguments: Any) -> bool:
+        """Whether `address` will find the function compiled, in memory or on disk."""
+        types = tuple(numba.typeof(argument) for argument in arguments)
+        return (parallel, types) in self._addresses or self._build(parallel)._cache.holds(types)
+
     def _build(self, parallel: bool) -> Any:
         if parallel not in self._builds:
             function = self._make(lambda kernel: kernel.parallel if parallel else kernel.serial)
@@ -164,6 +170,11 @@ class _KernelCache:
             with suppress(OSError):
                 path.unlink()
             return None
+
+    def holds(self, types: tuple[Any, ...]) -> bool:
+        """Whether there is an entry for arguments of these types."""
+        path = self._path(types, cpu_target.target_context.codegen())
+        return path is not None and path.exists()
 
     def save_overload(self, signature: Any, result: Any) -> None:
         path = self._path(signature, result.codegen)

@@ -30,8 +30,11 @@ def _forward_piece(piece, x, weight, bias, kind, slope, scratch, y):
         y.ctypes.data,
     )  # fmt: skip
     if kind != IDENTITY:
-        for i in range(row, row_end):
-            activate(y[i, column:column_end], kind, slope)
+        if column_end - column == n:  # one loop, not one a row: 0.4 of 1.4 µs for 32 rows of 64
+            activate(y.reshape(m * n)[row * n : row_end * n], kind, slope)
+        else:
+            for i in range(row, row_end):
+                activate(y[i, column:column_end], kind, slope)
 
 
 @kernel

@@ -35,6 +35,7 @@ __all__ = [
 ]
 
 _CHUNK = 8192
+_LONG = 64  # columns
 
 
 @worker
@@ -128,14 +129,17 @@ def cross_entropy_backward(dlosses, logits, labels, smoothing, log_sums, dlogits
 
 
 @worker
-def _spread(z, out):
-    """The largest logit, and the logits less it."""
+def _top(z):
     top = z[0]
     for j in range(1, z.size):
         top = z[j] if z[j] > top else top
+    return top
+
+
+@worker
+def _less(z, top, out):
     for j in range(z.size):
         out[j] = z[j] - top
-    return top
 
 
 @worker
@@ -146,15 +150,20 @@ def _exponentials(y):
 
 @worker
 def _sum(row):
-    """Four sums side by side: one alone would wait four cycles for each addition."""
+    """One sum in order where it is short, since rows overlap; else four side by side, which need not wait for one another."""
     s0 = s1 = s2 = s3 = row.dtype.type(0.0)
-    fours = row.size - row.size % 4
-    for j in range(0, fours, 4):
+    n = row.size
+    if n < _LONG:
+        for j in range(n):
+            s0 += row[j]
+        return s0
+    for quad in range(n // 4):
+        j = 4 * quad
         s0 += row[j]
         s1 += row[j + 1]
         s2 += row[j + 2]
         s3 += row[j + 3]
-    for j in range(fours, row.size):
+    for j in range(n // 4 * 4, n):
         s0 += row[j]
     return (s0 + s1) + (s2 + s3)
 
@@ -170,14 +179,16 @@ def largest(row):
 
 
 @worker
-def _is_first(z, label, top, total):
-    """Whether the label is the largest's place, as `largest` has it; top is the largest, total not a number where one is not."""
+def _is_largest(z, label, top, total):
+    """Whether the label is the place that `largest` finds; total, Σ e^(z - top), is NaN where one of z is."""
     if math.isnan(total):
         return largest(z) == label
-    place = 0
-    while z[place] != top:
-        place += 1
-    return place == label
+    ties = 0
+    if z[label] == top:
+        for j in range(label):
+            ties += z[j] == top
+        return ties == 0
+    return False
 
 
 @worker
@@ -187,7 +198,9 @@ def _fused_rows(logits, labels, smoothing, weight, i0, i1, losses, hits, dlogits
     everywhere, hit = logits.dtype.type(smoothing / k), logits.dtype.type(1.0 - smoothing)
     scale, one = logits.dtype.type(weight), logits.dtype.type(1.0)
     for i in range(i0, i1):
-        losses[i] = _spread(logits[i], dlogits[i])
+        losses[i] = _top(logits[i])
+    for i in range(i0, i1):
+        _less(logits[i], losses[i], dlogits[i])
     _exponentials(dlogits.reshape(dlogits.size)[i0 * k : i1 * k])
     for i in range(i0, i1):
         z, out, label, top = logits[i], dlogits[i], labels[i], losses[i]
@@ -200,7 +213,7 @@ def _fused_rows(logits, labels, smoothing, weight, i0, i1, losses, hits, dlogits
                 mean += top - z[j]
             loss = (1.0 - smoothing) * loss + smoothing * (log_sum + mean / k)
         losses[i] = loss
-        hits[i] = one if _is_first(z, label, top, total) else one - one
+        hits[i] = one if _is_largest(z, label, top, total) else one - one
         share = one / total
         for j in range(k):
             out[j] = scale * (out[j] * share - everywhere)
