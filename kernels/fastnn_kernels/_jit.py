@@ -43,7 +43,7 @@ from numba.np.ufunc.parallel import _launch_threads
 __all__ = ["OPTIONS", "Instruction", "Kernel", "cache_folder", "instruction", "kernel", "shared", "worker"]
 
 OPTIONS = {"fastmath": {"contract", "nsz"}, "error_model": "numpy", "nogil": True}
-_PACKAGE = __name__.rpartition(".")[0]
+_INNER = OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # for what only compiled code calls
 _IMPORT = re.compile(r"^\s*from\s+(\.[\w.]*)\s+import\s+(\([^)]*\)|[^\n]*)", re.MULTILINE)
 
 
@@ -54,7 +54,7 @@ def shared(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def worker(function: Callable[..., Any]) -> Any:
     """Compile a helper for use inside kernels (never cached by itself: it is inlined into its callers)."""
-    return njit(**OPTIONS)(function)
+    return njit(**_INNER)(function)
 
 
 class Kernel:
@@ -111,7 +111,7 @@ class Instruction:
             function = self._make(lambda kernel: kernel.parallel if parallel else kernel.serial)
             function.__name__ = self.__name__
             function.__module__ = self.__module__
-            dispatcher: Any = njit(**OPTIONS)(function)
+            dispatcher: Any = njit(**_INNER)(function)
             dispatcher._cache = _KernelCache(function, "parallel" if parallel else "serial")
             self._builds[parallel] = dispatcher
         return self._builds[parallel]
@@ -123,7 +123,7 @@ def instruction(make: Callable[[Callable[[Kernel], Any]], Callable[..., None]]) 
 
 
 def _build(function: Callable[..., None], *, parallel: bool) -> Any:
-    dispatcher: Any = njit(parallel=parallel, **OPTIONS)(function)
+    dispatcher: Any = njit(parallel=parallel, no_cfunc_wrapper=True, **OPTIONS)(function)
     if isinstance(dispatcher, Dispatcher):  # a plain function under NUMBA_DISABLE_JIT
         cache = _KernelCache(function, "parallel" if parallel else "serial")
         dispatcher._cache = cache  # type: ignore[attr-defined]
