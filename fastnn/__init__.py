@@ -9,6 +9,7 @@ history = trainer.fit(x, y, epochs=20, batch_size=64)
 
 from . import datasets, functional, init, optim
 from .callbacks import Callback, EarlyStopping, ProgressBar
+from .files import load_extra, load_model, save_model
 from .functional import get_num_threads, set_num_threads, threading_layer
 from .gradcheck import GradcheckReport, gradcheck
 from .history import History
@@ -54,7 +55,10 @@ __all__ = [
     "get_num_threads",
     "gradcheck",
     "init",
+    "load_extra",
+    "load_model",
     "optim",
+    "save_model",
     "set_num_threads",
     "threading_layer",
 ]
