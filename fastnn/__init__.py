@@ -10,12 +10,13 @@ history = trainer.fit(x, y, epochs=20, batch_size=64)
 from . import datasets, functional, init, optim
 from .callbacks import Callback, EarlyStopping, ProgressBar
 from .files import load_extra, load_model, save_model
-from .functional import get_num_threads, set_num_threads, threading_layer
+from .functional import cache_folder, get_num_threads, set_num_threads, threading_layer
 from .gradcheck import GradcheckReport, gradcheck
 from .history import History
 from .layers import SELU, BatchNorm1d, Dropout, Layer, LeakyReLU, Linear, ReLU, Sigmoid, Tanh
 from .losses import CrossEntropyLoss, MSELoss
 from .optim import SGD, Adam, Optimizer, RMSprop, clip_grad_norm_
+from .program import warm_up
 from .regularizers import L1, L2, ElasticNet
 from .sequential import Sequential
 from .trainer import NonFiniteLossError, Trainer
@@ -49,6 +50,7 @@ __all__ = [
     "Sigmoid",
     "Tanh",
     "Trainer",
+    "cache_folder",
     "clip_grad_norm_",
     "datasets",
     "functional",
@@ -61,4 +63,5 @@ __all__ = [
     "save_model",
     "set_num_threads",
     "threading_layer",
+    "warm_up",
 ]

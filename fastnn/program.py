@@ -16,21 +16,24 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
+from fastnn_kernels._jit import Instruction
 from fastnn_kernels.cpu import instructions as ops
 from fastnn_kernels.cpu._rows import row_chunks
 from fastnn_kernels.cpu.program import COUNTERS, FIRST, PENALTY, SCALE, SCORE, STOP, TOTAL, Context, run_steps
 from fastnn_kernels.cpu.reductions import LANES, sum_chunks
 
-from ._check import Array
-from .functional import _dispatch
+from ._check import Array, float_dtype
+from .functional import _dispatch, random_bits
 from .functional.activations import KINDS
 from .layers import SELU, BatchNorm1d, Dropout, Layer, LeakyReLU, Linear, ReLU, Sigmoid, Tanh
 from .losses import CrossEntropyLoss, MSELoss
 from .optim import SGD, Adam, RMSprop
 from .regularizers import L1, L2, ElasticNet
+from .sequential import Sequential
 
-__all__ = ["NotLowered", "Program", "lower_evaluation", "lower_training"]
+__all__ = ["NotLowered", "Program", "lower_evaluation", "lower_training", "warm_up"]
 
 _WIDTH = 14  # operands of the longest instruction, and its address
 _REALS = 6
@@ -433,3 +436,24 @@ def _bytes_of(array: Array) -> Array:
     if array.nbytes == 0:
         return np.empty(0, np.uint8)
     return np.ctypeslib.as_array((ctypes.c_uint8 * array.nbytes).from_address(array.ctypes.data))
+
+
+def warm_up(dtypes: Iterable[DTypeLike] = ("float32",), progress: Callable[[int, int, str], None] | None = None) -> None:
+    """Compile, or load from the cache, all that compiled programs are made of, so that no training waits for it.
+
+    dtypes: float32, float64 or both. progress: called as progress(done, total, name) before each piece and at the end.
+    """
+    pieces = [*(op for op in vars(ops).values() if isinstance(op, Instruction)), *ops.GATHERS.values()]
+    work = [(float_dtype("dtypes", dtype), op) for dtype in dtypes for op in pieces]
+    for size in (1, 2**20):  # in both builds: initial weights and shuffles
+        random_bits(size, 0, 0, 0)
+    for done, (dtype, op) in enumerate(work):
+        if progress is not None:
+            progress(done, len(work), op.__name__)
+        one = np.zeros((1, 1), dtype)
+        program = lower_evaluation(Sequential(Linear(1, 1), dtype=dtype, seed=0).eval(), MSELoss(), one, one, 1)
+        program.run(0, 1)  # the interpreter; from here on the program lends its types
+        for parallel in (False, True):
+            op.address(parallel, program._table[0], program._reals[0], program._context())
+    if progress is not None:
+        progress(len(work), len(work), "")
