@@ -29,11 +29,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader has seen enough, e.g. `fastnn predict ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (ValueError, OSError) as error:
-        filed = isinstance(error, OSError) and error.filename is not None and error.strerror
-        message = f"{error.filename}: {error.strerror}" if filed else str(error)
-        print("fastnn: " + " ".join(message.split()), file=sys.stderr)
-        return 2
+    except OSError as error:
+        return _refuse(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except ValueError as error:
+        return _refuse(str(error))
     except KeyboardInterrupt:
         print("fastnn: interrupted", file=sys.stderr)
         return 130
+
+
+def _refuse(message: str) -> int:
+    print("fastnn: " + " ".join(message.split()), file=sys.stderr)
+    return 2

@@ -141,15 +141,23 @@ def _table(path: Path, options: Namespace) -> Rows:
     if not path.exists():  # before asking for a target: it may be a misspelt name of a data set
         raise ValueError(f"{options.data}: expected digits, fashion-mnist or a file, got no such file")
     table = read_table(path, options.delimiter)
-    names = ", ".join(map(repr, table.columns))
     if options.target is None:
-        raise ValueError(f"--target: expected one of the columns of {path}, {names}, got none")
-    for option, columns in (("--target", [options.target]), ("--drop", options.drop), ("--categorical", options.categorical)):
-        for column in columns:
-            if column not in table.columns:
-                raise ValueError(f"{option}: expected one of the columns of {path}, {names}, got {column!r}")
+        raise ValueError(f"--target: expected one of the columns of {path}, {_listed(table)}, got none")
+    _require("--target", options.target, table)
     target = table.columns.pop(options.target)
+    for option, columns in (("--drop", options.drop), ("--categorical", options.categorical)):
+        for column in columns:
+            _require(option, column, table)
     return Rows(table, target)
+
+
+def _require(option: str, column: str, table: Table) -> None:
+    if column not in table.columns:
+        raise ValueError(f"{option}: expected one of the columns {_listed(table)}, got {column!r}")
+
+
+def _listed(table: Table) -> str:
+    return ", ".join(map(repr, table.columns))
 
 
 def _arrays(path: Path) -> Array | dict[str, Array]:

@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from argparse import Namespace
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -51,17 +52,19 @@ def train(options: Namespace) -> int:
     folder = Path(options.out or Path("out") / data.name)
     _refuse_unwritable(folder)
     trainer = _trainer(options, data, optimizer)
-    if not options.quiet:
-        print(_described(data), file=out)
-        with redirect_stdout(out):
-            trainer.model.summary()
-        out.flush()
     batch_size = options.batch_size or _batch_size(len(data.x))
+    if min(batch_size, len(data.x)) < 2 and options.batchnorm and options.hidden:
+        raise ValueError(
+            f"--batch-size: expected batches of at least 2 rows for batch normalisation, got {batch_size} of {len(data.x)} rows"
+        )
     started = time.perf_counter()
     result: dict[str, Any] = {"status": "done"}
     test = None
-    with _Interruption() as interruption:
+    with _Interruption() as interruption, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "the last batch has 1 row")  # another each epoch: nothing to be done about
         try:
+            if not options.quiet:
+                _introduce(trainer.model, data, out)
             trainer.fit(
                 data.x, data.y, options.epochs, batch_size, validation_data=data.validation,
                 callbacks=[*_callbacks(options), interruption], progress=False,
@@ -231,16 +234,18 @@ def _report(trainer: Trainer, data: Training) -> dict[str, Any]:
     }
 
 
-def _described(data: Training) -> str:
-    """What is about to be trained on, in a line or two."""
+def _introduce(model: Sequential, data: Training, out: TextIO) -> None:
+    """What is about to be trained, and on what."""
     classes = data.target.classes
     task = f"predicts the number {data.target.name!r}" if classes is None else f"{len(classes)} classes of {data.target.name!r}"
     rows = [f"{len(data.x)} rows to train on"]
     rows += [f"{len(pair[0])} {what}" for what, pair in (("to validate", data.validation), ("to test", data.test)) if pair]
-    text = f"{data.name}: {data.features.width} inputs, {task}; {', '.join(rows)}"
+    print(f"{data.name}: {data.features.width} inputs, {task}; {', '.join(rows)}", file=out)
     if data.unseen:
-        text += f"\n{data.unseen} rows held out have a category that no training row has: it counts as none of those"
-    return text
+        print(f"{data.unseen} rows held out have a category that no training row has: it counts as none of those", file=out)
+    with redirect_stdout(out):
+        model.summary()
+    out.flush()
 
 
 def _tell(result: dict[str, Any], out: TextIO) -> None:
