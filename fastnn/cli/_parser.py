@@ -16,8 +16,8 @@ DATA is `digits` (1797 images, part of fastnn), `fashion-mnist` (its four files 
 --target COLUMN, or an .npz file with arrays x and y, and x_test and y_test where there are such.
 
 Of a CSV file, columns of numbers are standardised, text becomes one column a category. A target of text, or of at most 20
-different integers, is classified; of another its value is predicted. Validation and test rows are drawn by chance, and what
-is computed from data comes from the training rows alone. The folder gets model.npz, history.json and curves.png; what is
+different integers, is classified; of another its value is predicted. Validation and test rows are drawn by chance; means,
+deviations and categories are those of the training rows alone. The folder gets model.npz, history.json and curves.png; what is
 there by these names is replaced. Ctrl-C ends training and leaves them too."""
 
 
@@ -94,7 +94,7 @@ def _train(command: argparse.ArgumentParser) -> None:
     training.add_argument("--label-smoothing", metavar="E", type=_fraction, default=0.0, help="default: 0")
     training.add_argument("--clip-norm", metavar="NORM", type=_positive, help="largest norm of the gradient; default: none")
     training.add_argument("--epochs", metavar="N", type=_count, default=20, help="default: 20")
-    training.add_argument("--batch-size", metavar="N", type=_count, help="default: 64, less for fewer than 3200 rows")
+    training.add_argument("--batch-size", metavar="N", type=_count, help="default: 64; 32 below 3200 rows, 16 below 1600")
     training.add_argument(
         "--early-stopping", metavar="PATIENCE", type=_count,
         help="end when the validation loss has not improved for so many epochs, and take the best one's weights",

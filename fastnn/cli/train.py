@@ -37,7 +37,6 @@ __all__ = ["train"]
 
 _ACTIVATIONS = {"relu": ReLU, "leaky_relu": LeakyReLU, "sigmoid": Sigmoid, "tanh": Tanh, "selu": SELU}
 _BATCH = 64  # of 64, 128, 256 and 512 it validates best on Fashion-MNIST after 10 epochs, with Adam's 1e-3
-_STEPS = 50  # an epoch, at least, where there are so many pairs of rows
 
 
 def train(options: Namespace) -> int:
@@ -57,27 +56,8 @@ def train(options: Namespace) -> int:
         raise ValueError(
             f"--batch-size: expected batches of at least 2 rows for batch normalisation, got {batch_size} of {len(data.x)} rows"
         )
-    started = time.perf_counter()
-    result: dict[str, Any] = {"status": "done"}
-    test = None
-    with _Interruption() as interruption, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "the last batch has 1 row")  # another each epoch: nothing to be done about
-        try:
-            if not options.quiet:
-                _introduce(trainer.model, data, out)
-            trainer.fit(
-                data.x, data.y, options.epochs, batch_size, validation_data=data.validation,
-                callbacks=[*_callbacks(options), interruption], progress=False,
-            )  # fmt: skip
-            result["seconds"] = time.perf_counter() - started
-            test = _test_scores(trainer, data)
-        except NonFiniteLossError as error:
-            result |= {"status": "failed", "message": str(error)}
-        except KeyboardInterrupt:
-            epoch = len(trainer.history) + 1
-            result |= {"status": "interrupted", "message": f"interrupted in epoch {epoch}: the model is as it stood then"}
-        interruption.wait = True
-        result.setdefault("seconds", time.perf_counter() - started)
+    with _Interruption() as interruption:
+        result = _run(options, data, trainer, batch_size, interruption, out)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             save_model(folder / "model.npz", trainer.model, _extra(options, data, batch_size))
@@ -86,16 +66,47 @@ def train(options: Namespace) -> int:
         except OSError as error:
             print(f"fastnn: {folder} cannot be written: {error}", file=sys.stderr)
             return 1
+        if "message" in result:
+            print(f"fastnn: {result['message']}", file=sys.stderr)
     files = {name: str(folder / name) for name in ("model.npz", "history.json")}
     if _draw(trainer.history, folder / "curves.png"):
         files["curves.png"] = str(folder / "curves.png")
-    result |= _report(trainer, data) | {"test": test, "files": files}
-    _tell(result, out)
+    result |= _report(trainer, data) | {"files": files}
+    _tell(result, trainer.history, out)
     if options.json:
         print_json(result)
     if interruption.signal is not None:
         return 128 + interruption.signal
     return 0 if result["status"] == "done" else 1
+
+
+def _run(
+    options: Namespace, data: Training, trainer: Trainer, batch_size: int, interruption: _Interruption, out: TextIO
+) -> dict[str, Any]:
+    """Train and test; returns how it ended. From then on interruptions are only noted."""
+    result: dict[str, Any] = {"status": "done", "test": None}
+    started = time.perf_counter()
+    try:
+        if not options.quiet:
+            _introduce(trainer.model, data, out)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "the last batch has 1 row")  # another each epoch: nothing to be done about
+            trainer.fit(
+                data.x, data.y, options.epochs, batch_size, validation_data=data.validation,
+                callbacks=[*_callbacks(options), interruption], progress=False,
+            )  # fmt: skip
+        result["seconds"] = time.perf_counter() - started
+        if data.test is not None:
+            x, y = data.test
+            result["test"] = data.target.scores(trainer.predict(x), y)
+    except NonFiniteLossError as error:
+        result |= {"status": "failed", "message": str(error)}
+    except KeyboardInterrupt:
+        place = "after training" if "seconds" in result else f"in epoch {len(trainer.history) + 1}"
+        result |= {"status": "interrupted", "message": f"interrupted {place}: the model is saved as it stood then"}
+    interruption.wait = True
+    result.setdefault("seconds", time.perf_counter() - started)
+    return result
 
 
 class _Interruption(Callback):
@@ -176,18 +187,8 @@ def _trainer(options: Namespace, data: Training, optimizer: Optimizer) -> Traine
 
 
 def _batch_size(rows: int) -> int:
-    """A power of two, smaller for little data, so that an epoch is not just a few steps."""
-    size = 8
-    while size < _BATCH and rows >= 2 * size * _STEPS:
-        size *= 2
-    return size
-
-
-def _test_scores(trainer: Trainer, data: Training) -> dict[str, float] | None:
-    if data.test is None:
-        return None
-    x, y = data.test
-    return data.target.scores(trainer.predict(x), y)
+    """Less for little data, so that an epoch is not just a few steps; statistics of fewer than 16 rows are too noisy."""
+    return next((size for size in (_BATCH, _BATCH // 2) if rows >= 50 * size), _BATCH // 4)
 
 
 def _extra(options: Namespace, data: Training, batch_size: int) -> dict[str, Any]:
@@ -248,11 +249,12 @@ def _introduce(model: Sequential, data: Training, out: TextIO) -> None:
     out.flush()
 
 
-def _tell(result: dict[str, Any], out: TextIO) -> None:
+def _tell(result: dict[str, Any], history: History, out: TextIO) -> None:
     """The end of the run, for people."""
-    if "message" in result:
-        print(f"fastnn: {result['message']}", file=sys.stderr)
-    print(f"{result['epochs']} epochs in {result['seconds']:.2f} s", file=out)
+    seconds = float(history["seconds"].sum()) if len(history) else 0.0
+    rest = result["seconds"] - seconds
+    before = f", after {rest:.1f} s in which kernels were compiled or loaded" if len(history) and rest >= 1.0 else ""
+    print(f"{len(history)} epochs in {seconds:.2f} s{before}", file=out)
     if result["test"] is not None:
         print(f"test: {printable(result['test'])}", file=out)
     print("wrote " + ", ".join(result["files"].values()), file=out)

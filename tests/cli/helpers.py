@@ -7,7 +7,7 @@ import numpy as np
 
 import fastnn as fnn
 
-QUICK = ("--hidden", "16", "--epochs", "12", "--quiet")
+QUICK = ("--hidden", "16", "--epochs", "12", "--lr", "0.01", "--quiet")
 
 
 def animals(rows=300, seed=0):

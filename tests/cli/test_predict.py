@@ -81,7 +81,7 @@ def test_probabilities_have_a_column_a_class(report, command, tmp_path):
 
 def test_numbers_are_predicted_in_the_original_unit(report, command):
     write("houses.csv", houses())
-    result = report("train", "houses.csv", "--target", "price", "--hidden", "", "--epochs", 60, "--quiet")
+    result = report("train", "houses.csv", "--target", "price", "--hidden", "", "--epochs", 60, "--lr", 0.01, "--quiet")
     header, rows = held_out(houses())
     write("new.csv", (header, rows))
     _, out, err = command("predict", "out/houses", "new.csv")

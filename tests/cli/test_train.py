@@ -105,14 +105,14 @@ def test_without_tests_and_validation(report):
     assert "val_loss" not in result["last"]
 
 
-@pytest.mark.parametrize(("rows", "size"), [(10, 8), (799, 8), (800, 16), (3199, 32), (3200, 64), (60_000, 64)])
+@pytest.mark.parametrize(("rows", "size"), [(10, 16), (1599, 16), (1600, 32), (3199, 32), (3200, 64), (60_000, 64)])
 def test_little_data_gets_small_batches(rows, size):
     assert train_module._batch_size(rows) == size
 
 
 def test_regression_is_reported_in_the_original_unit(report):
     write("houses.csv", houses())
-    result = report("train", "houses.csv", "--target", "price", "--hidden", "", "--epochs", 60, "--quiet")
+    result = report("train", "houses.csv", "--target", "price", "--hidden", "", "--epochs", 60, "--lr", 0.01, "--quiet")
     assert result["task"] == "regression"
     assert 1_000.0 < result["test"]["rmse"] < 3_000.0, "the noise is 2,000"
     assert result["test"]["r2"] > 0.99
