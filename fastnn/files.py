@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
@@ -148,6 +149,9 @@ def _opened(path: str | PathLike[str]) -> Iterator[tuple[dict[str, Any], Any]]:
     """The header and the arrays; every way in which a file can be wrong becomes a ValueError that names it."""
     with Path(path).open("rb") as raw:
         try:
+            if not zipfile.is_zipfile(raw):  # NumPy would take it for a pickle
+                raise ValueError("it is no .npz file, or cut short")
+            raw.seek(0)
             with np.load(raw, allow_pickle=False) as file:
                 yield _header(file), file
         except Exception as error:  # a damaged file can raise anything while it is read
@@ -155,7 +159,7 @@ def _opened(path: str | PathLike[str]) -> Iterator[tuple[dict[str, Any], Any]]:
 
 
 def _header(file: Any) -> dict[str, Any]:
-    if not hasattr(file, "files") or _HEADER not in file.files:
+    if _HEADER not in file.files:
         raise ValueError("it holds something else")
     header: dict[str, Any] = json.loads(str(file[_HEADER].item()))
     if header["format"] > FORMAT:

@@ -104,12 +104,11 @@ def read_rows(options: Namespace, features: Columns | Features, target: Target) 
 
 def _source(options: Namespace) -> tuple[str, Rows, Rows | None, float]:
     """The data's name, rows, test rows of its own, and the network's input scale."""
-    of_tables = {"--target": options.target, "--drop": options.drop, "--categorical": options.categorical}
     path = Path(options.data)
     is_table = options.data not in ("digits", "fashion-mnist") and path.suffix.lower() != ".npz"
-    for option, value in of_tables.items():
-        if value and not is_table:
-            raise ValueError(f"{option}: expected only for CSV files, got it for {options.data}")
+    for option in ("target", "drop", "categorical"):
+        if vars(options)[option] and not is_table:
+            raise ValueError(f"--{option}: expected only for CSV files, got it for {options.data}")
     if options.data_dir and options.data != "fashion-mnist":
         raise ValueError(f"--data-dir: expected only for fashion-mnist, got it for {options.data}")
     if options.data == "digits":
@@ -122,18 +121,22 @@ def _source(options: Namespace) -> tuple[str, Rows, Rows | None, float]:
         return "fashion-mnist", train, test, _PIXEL
     if is_table:
         return path.stem, _table(path, options), None, 1.0
+    return path.stem, *_npz(path, options)
+
+
+def _npz(path: Path, options: Namespace) -> tuple[Rows, Rows | None, float]:
+    """Rows, test rows where there are such, and the network's input scale."""
     arrays = _arrays(path)
     if isinstance(arrays, np.ndarray):
         raise ValueError(f"{path}: expected an .npz file with {options.x_name} and {options.y_name}, got a single array")
-    parts = []
-    for suffix in ("", "_test"):
-        names = options.x_name + suffix, options.y_name + suffix
-        if suffix and not any(name in arrays for name in names):
-            continue
-        x = _matrix(names[0], _named(arrays, names[0], "--x-name"))
-        parts.append(Rows(x, _texts(names[1], _named(arrays, names[1], "--y-name"), len(x))))
-    scale = _PIXEL if isinstance(parts[0].inputs, np.ndarray) and parts[0].inputs.dtype == np.uint8 else 1.0
-    return path.stem, parts[0], parts[1] if len(parts) > 1 else None, scale
+    parts: list[Rows | None] = [None, None]
+    for i, names in enumerate(((options.x_name, options.y_name), (f"{options.x_name}_test", f"{options.y_name}_test"))):
+        if i == 0 or any(name in arrays for name in names):
+            x = _matrix(names[0], _named(arrays, names[0], "--x-name"))
+            parts[i] = Rows(x, _texts(names[1], _named(arrays, names[1], "--y-name"), len(x)))
+    rows, test = parts
+    assert rows is not None
+    return rows, test, _PIXEL if arrays[options.x_name].dtype == np.uint8 else 1.0
 
 
 def _table(path: Path, options: Namespace) -> Rows:
@@ -161,16 +164,15 @@ def _listed(table: Table) -> str:
 
 
 def _arrays(path: Path) -> Array | dict[str, Array]:
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        with loaded:
-            return {name: loaded[name] for name in loaded.files}
-    except OSError:
-        raise
-    except Exception as error:  # a damaged file can raise anything while it is read
-        raise ValueError(f"{path}: expected a NumPy file without pickled objects: {error}") from None
+    with path.open("rb") as file:
+        if not file.read(6).startswith((b"PK", b"\x93NUMPY")):  # NumPy would take it for a pickle
+            raise ValueError(f"{path}: expected an .npz or .npy file, got something else")
+        file.seek(0)
+        try:
+            loaded: Any = np.load(file, allow_pickle=False)
+            return loaded if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
+        except Exception as error:  # a damaged file can raise anything while it is read
+            raise ValueError(f"{path}: expected a NumPy file without pickled objects: {error}") from None
 
 
 def _named(arrays: dict[str, Array], name: str, option: str) -> Array:
@@ -201,7 +203,9 @@ def _split(rows: Array, fraction: float, seed: int, option: str) -> tuple[Array,
     try:
         (kept, _), (held, _) = datasets.split(rows, rows, fraction, seed)
     except ValueError:
-        raise ValueError(f"--{option}: expected a fraction with rows on both sides of {len(rows)}, got {fraction:g}") from None
+        raise ValueError(
+            f"--{option}: expected 0, or a fraction with rows on both sides of {len(rows)}, got {fraction:g}"
+        ) from None
     return kept, held
 
 

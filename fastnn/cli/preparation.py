@@ -75,7 +75,7 @@ class Columns:
             return np.concatenate(pieces, axis=1).astype(np.float32)
 
     def _numbers(self, column: dict[str, Any], table: Table) -> Array:
-        values, _ = _parsed(table, column["name"], self.missing)
+        values = _parsed(table, column["name"], _texts(table, column["name"], self.missing))
         numbers = [column["mean"] if value is None else value for value in values]
         return _standardised(np.array(numbers)[:, np.newaxis], np.array(column["mean"]), np.array(column["deviation"]))
 
@@ -175,7 +175,8 @@ class Target:
         """Learn the classes, or mean and deviation of the training rows. where: how errors call a row."""
         missing = [i for i, value in enumerate(values) if value.lower() in MISSING]
         if missing:
-            raise ValueError(f"target {name!r}: expected a value in every row, got {len(missing)} without, {where(missing[0])}")
+            first = where(missing[0])
+            raise ValueError(f"target {name!r}: expected a value in every row, got {len(missing)} without, the first in {first}")
         distinct = set(values)
         numbers = {value: to_number(value) for value in distinct}
         odd = next((i for i, value in enumerate(values) if not _finite(numbers[value])), None)
@@ -276,17 +277,13 @@ def _texts(table: Table, name: str, rule: str) -> list[str | None]:
     return values
 
 
-def _parsed(table: Table, name: str, rule: str, column_may_be_text: bool = False) -> tuple[list[float | None], int | None]:
-    """A column as numbers, None for what is missing; and the first row that holds none, which is an error elsewhere."""
-    numbers: list[float | None] = []
-    for i, text in enumerate(_texts(table, name, rule)):
-        number = None if text is None else to_number(text)
-        if text is not None and number is None and column_may_be_text:
-            return [], i
-        if text is not None and not _finite(number):
+def _parsed(table: Table, name: str, texts: list[str | None]) -> list[float | None]:
+    """A column of numbers, None for what is missing."""
+    numbers = [None if text is None else to_number(text) for text in texts]
+    for i, text in enumerate(texts):
+        if text is not None and not _finite(numbers[i]):
             raise ValueError(f"column {name!r}: expected finite numbers, got {text!r} in line {table.lines[i]}")
-        numbers.append(number)
-    return numbers, None
+    return numbers
 
 
 def _fitted(table: Table, rows: Indices, name: str, categorical: bool, missing: str) -> dict[str, Any]:
@@ -294,17 +291,16 @@ def _fitted(table: Table, rows: Indices, name: str, categorical: bool, missing: 
     texts = _texts(table, name, missing)
     if all(texts[i] is None for i in rows):
         raise ValueError(f"column {name!r}: expected values, got none in the training rows; --drop {name} leaves it out")
-    first_text = None
-    if not categorical:
-        numbers, first_text = _parsed(table, name, missing, column_may_be_text=True)
-        if first_text is None:
-            known = np.array([numbers[i] for i in rows if numbers[i] is not None], np.float64)
-            if known.min() == known.max():  # rounding would leave a mean and a deviation beside it
-                return {"name": name, "mean": float(known[0]), "deviation": 0.0}
-            return {"name": name, "mean": float(known.mean()), "deviation": float(known.std())}
+    odd = next((i for i, text in enumerate(texts) if text is not None and to_number(text) is None), None)
+    if odd is None and not categorical:
+        numbers = _parsed(table, name, texts)
+        known = np.array([numbers[i] for i in rows if numbers[i] is not None], np.float64)
+        if known.min() == known.max():  # rounding would leave a mean and a deviation beside it
+            return {"name": name, "mean": float(known[0]), "deviation": 0.0}
+        return {"name": name, "mean": float(known.mean()), "deviation": float(known.std())}
     found = {texts[i] for i in rows}
     if len(found) > MOST_CATEGORIES or len(found) == len(rows):
-        example = "" if first_text is None else f" ({texts[first_text]!r} in line {table.lines[first_text]} is no number)"
+        example = "" if odd is None else f" ({texts[odd]!r} in line {table.lines[odd]} is no number)"
         raise ValueError(
             f"column {name!r}: expected numbers, or text of at most {MOST_CATEGORIES} categories that occur again, got "
             f"{len(found)} in {len(rows)} training rows{example}; --drop {name} leaves it out"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -24,10 +24,6 @@ class Table:
 
     def __len__(self) -> int:
         return len(self.lines)
-
-    def take(self, rows: Sequence[int]) -> Table:
-        """Some of the rows."""
-        return Table({name: [column[i] for i in rows] for name, column in self.columns.items()}, [self.lines[i] for i in rows])
 
 
 def read_table(path: str | PathLike[str], delimiter: str | None = None) -> Table:

@@ -145,7 +145,7 @@ def test_a_model_that_does_not_fill_refuses_missing_values(report, refused):
 
 def test_rows_without_a_target_are_refused_in_training_and_not_scored_in_prediction(report, command, refused):
     write("gaps.csv", changed(animals(), 7, "kind", "?"))
-    assert "target 'kind': expected a value in every row, got 1 without, line 9" in refused(
+    assert "target 'kind': expected a value in every row, got 1 without, the first in line 9" in refused(
         "train", "gaps.csv", "--target", "kind", "--missing", "fill"
     )
     train_animals(report)

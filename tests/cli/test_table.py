@@ -149,7 +149,7 @@ def test_the_task_follows_from_the_target_unless_it_is_said(values, task, classe
         (["a", "b", "c"], "auto", "expected classes that occur again, got a different value in every row"),
         (["1", "x", "2"], "regression", "expected finite numbers for regression, got 'x' in row 1"),
         (["1.5", "1.5"], "regression", "expected different numbers, got 1.5 in all training rows"),
-        (["1", "NA"], "auto", "expected a value in every row, got 1 without, row 1"),
+        (["1", "NA"], "auto", "expected a value in every row, got 1 without, the first in row 1"),
     ],
 )
 def test_targets_that_cannot_be_used_are_refused(values, task, message):

@@ -192,7 +192,7 @@ def test_missing_numbers_in_arrays_are_filled_if_told_to(refused, report):
         (("train", "digits", "--threads", 100_000), "n: expected an integer from 1 to"),
         (("train", "digits", "--target", "y"), "--target: expected only for CSV files"),
         (("train", "digits", "--data-dir", "."), "--data-dir: expected only for fashion-mnist"),
-        (("train", "digits", "--test", 0.9999), "--test: expected a fraction with rows on both sides of 1797"),
+        (("train", "digits", "--test", 0.9999), "--test: expected 0, or a fraction with rows on both sides of 1797"),
         (("train", "digits", "--early-stopping", 2, "--validation", 0), "--early-stopping: expected validation rows"),
         (
             ("train", "digits", "--task", "regression", "--label-smoothing", 0.1),
@@ -221,7 +221,10 @@ def test_bad_options_are_refused_in_one_line(arguments, message, refused):
         ({"x": np.full((9, 2), np.inf), "y": np.arange(9)}, "x: expected finite values, got inf in row 0, column 0"),
         ({"x": np.ones((9, 2)), "y": np.zeros(9, int)}, "target 'y': expected at least two classes, got only '0'"),
         ({"x": np.ones((9, 2)), "y": np.full(9, 0.5)}, "target 'y': expected different numbers, got 0.5"),
-        ({"x": np.ones((9, 2)), "y": np.full(9, np.nan)}, "target 'y': expected a value in every row, got 9 without, row 0"),
+        (
+            {"x": np.ones((9, 2)), "y": np.full(9, np.nan)},
+            "target 'y': expected a value in every row, got 9 without, the first in row 0",
+        ),
         ({"x": np.ones((9, 2)), "y": np.arange(9) % 2, "x_test": np.ones((3, 2))}, "--y-name: .* none named 'y_test'"),
         (
             {"x": np.ones((9, 2)), "y": np.arange(9) % 2, "x_test": np.ones((3, 2)), "y_test": [0, 1, 7]},
@@ -238,6 +241,13 @@ def test_arrays_that_do_not_fit_are_refused(arrays, message, command, refused):
     np.savez("data.npz", **arrays)
     error = refused("train", "data.npz")
     assert all(part in error for part in message.split(".*"))
+
+
+def test_a_file_that_is_no_numpy_file_is_refused_as_such(tmp_path, refused):
+    (tmp_path / "data.npz").write_bytes(b"\x80\x04K\x01.")
+    assert "data.npz: expected an .npz or .npy file, got something else" in refused("train", "data.npz")
+    (tmp_path / "data.npz").write_bytes(b"PK\3\4")
+    assert "data.npz: expected a NumPy file" in refused("train", "data.npz")
 
 
 def test_a_test_fraction_for_data_with_tests_of_their_own_is_refused(refused):
