@@ -32,7 +32,7 @@ _ATTRIBUTES = {"Linear": {"bias": "has_bias", "seed": "_seed"}, "Dropout": {"see
 
 
 def save_model(path: str | PathLike[str], model: Sequential, extra: dict[str, Any] | None = None) -> None:
-    """Write a model, for use or for more training: its layers with their settings, and all its arrays.
+    """Write a model: its layers with their settings, and all its arrays, but not its optimiser; pickle a Trainer to go on.
 
     extra: what else JSON can hold, for `load_extra`. The file appears whole or not at all; one that is there is replaced.
     An initialiser of your own is left out (its weights are saved); a layer of your own is refused with a ValueError: pickle

@@ -32,7 +32,7 @@ def info(options: Namespace) -> int:
     """Run the subcommand; returns the exit code."""
     F.relu(np.zeros(2**20, np.float32))  # large enough for threads: only a launch tells the threading layer
     features = [name for name in _FEATURES if llvmlite.binding.get_host_cpu_features().get(name)]
-    files, size = _cached()
+    folder, (files, size) = F.cache_folder(), _cached()
     result: dict[str, Any] = {
         "fastnn": __version__,
         "numba": numba.__version__,
@@ -47,7 +47,7 @@ def info(options: Namespace) -> int:
         "cores": os.cpu_count(),
         "threads": F.get_num_threads(),
         "threading_layer": F.threading_layer(),
-        "cache": {"folder": str(F.cache_folder()), "files": files, "bytes": size},
+        "cache": {"folder": folder and str(folder), "files": files, "bytes": size},
         "extras": {extra: _version(package) for extra, package in _EXTRAS.items()},
     }
     if options.json:
@@ -56,7 +56,7 @@ def info(options: Namespace) -> int:
     shown = result | {
         "cpu": f"{result['cpu']} ({result['llvm_cpu']})",
         "vectors": f"{', '.join(features) or 'none known'} ({result['vector_bits']} bits)",
-        "cache": f"{result['cache']['folder']}: {files} files, {size / 1e6:.1f} MB",
+        "cache": f"{folder}: {files} files, {size / 1e6:.1f} MB" if folder else "no folder that can be written",
         "extras": ", ".join(
             f"{package} {result['extras'][extra]}" if result["extras"][extra] else f'no {package}: pip install "fastnn[{extra}]"'
             for extra, package in _EXTRAS.items()
