@@ -9,7 +9,8 @@ history = trainer.fit(x, y, epochs=20, batch_size=64)
 
 from . import datasets, functional, init, optim
 from .callbacks import Callback, EarlyStopping, ProgressBar
-from .functional import get_num_threads, set_num_threads, threading_layer
+from .files import load_extra, load_model, save_model
+from .functional import cache_folder, get_num_threads, set_num_threads, threading_layer
 from .gradcheck import GradcheckReport, gradcheck
 from .history import History
 from .layers import SELU, BatchNorm1d, Dropout, Layer, LeakyReLU, Linear, ReLU, Sigmoid, Tanh
@@ -18,6 +19,7 @@ from .optim import SGD, Adam, Optimizer, RMSprop, clip_grad_norm_
 from .regularizers import L1, L2, ElasticNet
 from .sequential import Sequential
 from .trainer import NonFiniteLossError, Trainer
+from .warmup import warm_up
 
 __version__ = "0.1.0"
 
@@ -48,13 +50,18 @@ __all__ = [
     "Sigmoid",
     "Tanh",
     "Trainer",
+    "cache_folder",
     "clip_grad_norm_",
     "datasets",
     "functional",
     "get_num_threads",
     "gradcheck",
     "init",
+    "load_extra",
+    "load_model",
     "optim",
+    "save_model",
     "set_num_threads",
     "threading_layer",
+    "warm_up",
 ]

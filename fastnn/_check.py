@@ -13,6 +13,7 @@ __all__ = [
     "as_array",
     "boolean",
     "choice",
+    "finite",
     "float_dtype",
     "floats",
     "integer",
@@ -161,3 +162,18 @@ def choice(name: str, value: object, options: tuple[str, ...]) -> str:
     if value not in options:
         raise ValueError(f"{name}: expected one of {', '.join(map(repr, options))}, got {quote(value)}")
     return str(value)
+
+
+def finite(name: str, array: Array, dtype: np.dtype[Any], first: int = 0) -> None:
+    """No NaN or infinity in the array, nor what would become one in dtype, looked at in pieces that stay in cache.
+
+    first: the number of the array's first row, for the message.
+    """
+    if array.dtype.kind != "f":
+        return
+    rows = max(1, 65536 // max(1, array[0].size))
+    for begin in range(0, len(array), rows):
+        piece = np.abs(array[begin : begin + rows]) <= np.finfo(dtype).max
+        if not piece.all():
+            row = first + begin + int(np.flatnonzero(~piece.reshape(len(piece), -1).all(axis=1))[0])
+            raise ValueError(f"{name}: expected finite values of {dtype}, got NaN, infinity or a larger number in row {row}")

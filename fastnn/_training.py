@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._check import Array, as_array, boolean, quote
-from .callbacks import Callback, ProgressBar
+from ._check import Array, as_array, boolean, finite, quote
+from .callbacks import Callback, EarlyStopping, ProgressBar
 from .layers import Dropout
 from .optim import Optimizer
 from .program import NotLowered
@@ -43,13 +43,13 @@ class Data:
         if not self._check_targets:
             self._y = self._checked_targets(self._y)
         if check_finite and not self._check_batches:
-            require_finite(self._x_name, self._x, model.dtype)
+            finite(self._x_name, self._x, model.dtype)
 
     def _checked_targets(self, y: Array) -> Array:
         if hasattr(self._loss, "check_targets"):
             y = self._loss.check_targets(self._y_name, y, len(y), self._outputs)
         if self._check_finite:
-            require_finite(self._y_name, y, self._model.dtype)
+            finite(self._y_name, y, self._model.dtype)
         return y
 
     def whole(self) -> tuple[Array, Array]:
@@ -143,13 +143,21 @@ class Hooks:
         self._each_batch = [c for c in shown if type(c).on_batch_end is not Callback.on_batch_end]
         self.every_batch = any(c.every_batch for c in self._each_batch)
 
-    def refuse_validation_monitors(self, score: str | None) -> None:
-        """Without validation data a callback that monitors val_loss could only fail after an epoch."""
+    def refuse_unknown_monitors(self, score: str | None, scored: bool, penalised: bool, validated: bool) -> None:
+        """Refuse to monitor what no epoch will log, which could fail only after one.
+
+        score: the loss's score where it is known; scored: whether there are others, whose names only a step tells.
+        """
+        names = ["loss", score] if score else ["loss"]
+        known = [*names, "lr", "seconds"] + ["penalty"] * penalised + [f"val_{name}" for name in names if validated]
         for callback in self._all:
-            monitor = getattr(callback, "monitor", None)
-            if monitor in ("val_loss", f"val_{score}"):
-                known = sorted({"loss", "lr", "seconds"} | ({score} if score else set()))
-                raise ValueError(f"monitor: expected one of {known} in a fit without validation_data, got {monitor!r}")
+            if isinstance(callback, EarlyStopping):
+                monitor = callback.monitor
+                if monitor not in known and not (scored and (validated or not monitor.startswith("val_"))):
+                    without = "" if validated else " without validation_data"
+                    raise ValueError(f"monitor: expected one of {sorted(known)} in a fit{without}, got {monitor!r}")
+            elif type(callback).on_epoch_end not in (Callback.on_epoch_end, ProgressBar.on_epoch_end):
+                return  # the user's own, which may add to the logs for those that follow
 
     def fit_begin(self, epochs: int, steps: int) -> None:
         for callback in self._all:
@@ -174,15 +182,3 @@ class Hooks:
         with ExitStack() as stack:
             for callback in reversed(self._all):
                 stack.callback(callback.on_fit_end, self._trainer)
-
-
-def require_finite(name: str, array: Array, dtype: np.dtype[Any]) -> None:
-    """No NaN or infinity in the array, nor what would become one in dtype, looked at in pieces that stay in cache."""
-    if array.dtype.kind != "f":
-        return
-    rows = max(1, 65536 // max(1, array[0].size))
-    for first in range(0, len(array), rows):
-        piece = np.abs(array[first : first + rows]) <= np.finfo(dtype).max
-        if not piece.all():
-            row = first + int(np.flatnonzero(~piece.reshape(len(piece), -1).all(axis=1))[0])
-            raise ValueError(f"{name}: expected finite values of {dtype}, got NaN, infinity or a larger number in row {row}")

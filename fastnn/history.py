@@ -69,6 +69,9 @@ class History:
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         return "\n".join("  ".join(f"{cell:>{w}}" for cell, w in zip(row, widths, strict=True)) for row in rows)
 
+    def __repr__(self) -> str:
+        return f"<History of {self._epochs} epoch{'s' * (self._epochs != 1)}: {', '.join(self.names) or 'nothing'}>"
+
     def __str__(self) -> str:
         return self.table()
 

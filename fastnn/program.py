@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnn_kernels._jit import cache_folder
+from fastnn_kernels._jit import Instruction, cache_folder
 from fastnn_kernels.cpu import instructions as ops
 from fastnn_kernels.cpu._rows import row_chunks
 from fastnn_kernels.cpu.gemm import scratch_size
@@ -33,11 +34,12 @@ from .losses import CrossEntropyLoss, MSELoss
 from .optim import SGD, Adam, RMSprop
 from .regularizers import L1, L2, ElasticNet
 
-__all__ = ["NotLowered", "Program", "lower_evaluation", "lower_training"]
+__all__ = ["NotLowered", "Program", "compile_all", "lower_evaluation", "lower_training"]
 
 _WIDTH = 17  # operands of the longest instruction, and its address
 _REALS = 6
 _ALIGN = 16
+_SLICE_SECONDS = 0.05
 _COMPILATION_SECONDS = 2.0  # for an instruction, roughly
 
 # what an element (for a product a multiply-add) takes on one core, roughly; picks the serial or the parallel build
@@ -457,7 +459,7 @@ class Program:
         self._state = np.zeros(COUNTERS + len(table.counters), np.int64)
         self.results = np.zeros(5)
         self._rows, self.batch = len(source), table.batch
-        self.pace = 1  # steps that the trainer runs at once
+        self._pace = 1
         self._source = _bytes_of(source)
         labelled = targets.ndim == 1 and targets.dtype.kind in "iu"
         self._labels = targets if labelled else None
@@ -479,6 +481,18 @@ class Program:
     def steps(self) -> int:
         """Batches in a pass over the rows."""
         return -(-self._rows // self.batch)
+
+    def slices(self, one_by_one: bool = False) -> Iterator[tuple[int, int]]:
+        """Pieces of a pass for `run`, as (first step, end), of some 50 ms by how long the caller took for the last one."""
+        begin = 0
+        while begin < self.steps:
+            end = min(self.steps, begin + (1 if one_by_one else self._pace))
+            started = time.perf_counter()
+            yield begin, end
+            if end - begin == self._pace:
+                elapsed = max(time.perf_counter() - started, 1e-6)
+                self._pace = max(1, min(4 * self._pace, int(self._pace * _SLICE_SECONDS / elapsed)))
+            begin = end
 
     def set_order(self, order: Array, rows: int | None = None) -> None:
         """Start a pass: the order of its rows, how many of them are used, and sums of zero."""
@@ -553,3 +567,21 @@ def _bytes_of(array: Array) -> Array:
     if array.nbytes == 0:
         return np.empty(0, np.uint8)
     return np.ctypeslib.as_array((ctypes.c_uint8 * array.nbytes).from_address(array.ctypes.data))
+
+
+def compile_all(model: Any, progress: Callable[[int, int, str], None] | None = None) -> None:
+    """Compile, or load from the cache, all instructions in both builds, for the dtype of `model`, a Linear(1, 1) in eval mode.
+
+    progress: called as progress(done, total, name) before each and at the end.
+    """
+    one = np.zeros((1, 1), model.dtype)
+    program = lower_evaluation(model, MSELoss(), one, one, 1)
+    program.run(0, 1)  # the interpreter; from here on the program lends its types
+    pieces = [*(op for op in vars(ops).values() if isinstance(op, Instruction)), *ops.GATHERS.values()]
+    for done, op in enumerate(pieces):
+        if progress is not None:
+            progress(done, len(pieces), op.__name__)
+        for parallel in (False, True):
+            op.address(parallel, program._table[0], program._reals[0], program._context())
+    if progress is not None:
+        progress(len(pieces), len(pieces), "")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from . import functional as F
-from ._check import Array, integer, number, quote, reals
+from ._check import Array, boolean, finite, integer, number, quote, reals
 from .layers import Dropout, Layer, Linear
 from .random import INIT, Stream, make_seed
 
@@ -97,12 +97,21 @@ class Sequential(Layer):
     def __call__(self, x: ArrayLike) -> Array:
         return self.forward(x)
 
-    def predict(self, x: ArrayLike, batch_size: int = 4096) -> Array:
-        """The network's outputs in eval mode, batch by batch. x: (rows, in_features), a memmap too. Returns (rows, k)."""
+    def predict(self, x: ArrayLike, batch_size: int = 4096, *, check_finite: bool = True) -> Array:
+        """The network's outputs in eval mode, batch by batch. x: (rows, in_features), a memmap too. Returns (rows, k).
+
+        check_finite: refuse NaN and infinity in x, whose outputs would pass for others (argmax makes label 0 of NaN).
+        """
         x = self.check_input("x", x)
         batch_size = integer("batch_size", batch_size, low=1)
+        check_finite = boolean("check_finite", check_finite)
+        parts = []
         with self.in_eval_mode():
-            parts = [self.forward(x[first : first + batch_size]) for first in range(0, len(x), batch_size)]
+            for first in range(0, len(x), batch_size):
+                batch = x[first : first + batch_size]
+                if check_finite:
+                    finite("x", batch, self.dtype, first)
+                parts.append(self.forward(batch))
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     @contextmanager

@@ -25,8 +25,6 @@ from .sequential import Sequential
 
 __all__ = ["NonFiniteLossError", "Trainer"]
 
-_SLICE_SECONDS = 0.05
-
 
 class NonFiniteLossError(ArithmeticError):
     """The loss or the gradient became NaN or infinite. `epoch` and `step`, from 1, say where."""
@@ -137,8 +135,10 @@ class Trainer:
         self.optimizer.check_settings()
         sizes = self._batch_sizes(data.rows, batch_size, drop_last)
         hooks = Hooks(self, callbacks, progress)
-        if validation is None:
-            hooks.refuse_validation_monitors(self._score_name())
+        score = self._score_name()
+        hooks.refuse_unknown_monitors(
+            score, score is None and hasattr(self.loss, "scores"), self.regularizer is not None, validation is not None
+        )
         program = self._training_program(data, batch_size)
         self.history = History()
         self._stopping = False
@@ -175,18 +175,18 @@ class Trainer:
         """The loss (without penalty) and scores in eval mode: {'loss': ..., 'accuracy': ...}. Arguments as in `fit`."""
         return self._evaluate(Data(self.model, self.loss, "", x, y, True), integer("batch_size", batch_size, low=1))
 
-    def predict(self, x: ArrayLike, batch_size: int = 4096) -> Array:
-        """The network's outputs in eval mode, (rows, k)."""
-        return self.model.predict(x, batch_size)
+    def predict(self, x: ArrayLike, batch_size: int = 4096, *, check_finite: bool = True) -> Array:
+        """The network's outputs in eval mode, (rows, k). check_finite: refuse NaN and infinity in x, as in `fit`."""
+        return self.model.predict(x, batch_size, check_finite=check_finite)
 
-    def predict_proba(self, x: ArrayLike, batch_size: int = 4096) -> Array:
+    def predict_proba(self, x: ArrayLike, batch_size: int = 4096, *, check_finite: bool = True) -> Array:
         """Probabilities (rows, k): the outputs through the loss's link, softmax for CrossEntropyLoss."""
-        result: Array = self._link("probabilities")(self.predict(x, batch_size))
+        result: Array = self._link("probabilities")(self.predict(x, batch_size, check_finite=check_finite))
         return result
 
-    def predict_labels(self, x: ArrayLike, batch_size: int = 4096) -> Array:
+    def predict_labels(self, x: ArrayLike, batch_size: int = 4096, *, check_finite: bool = True) -> Array:
         """The label of each row, (rows,) int64."""
-        result: Array = self._link("labels")(self.predict(x, batch_size))
+        result: Array = self._link("labels")(self.predict(x, batch_size, check_finite=check_finite))
         return result
 
     def _link(self, name: str) -> Any:
@@ -257,20 +257,13 @@ class Trainer:
         """An epoch in slices of some 50 ms, so that Ctrl-C, progress and callbacks get their turn."""
         program.set_order(order, sum(sizes))
         totals = Totals()
-        begin = 0
-        while begin < len(sizes):
-            end = min(len(sizes), begin + program.pace)
-            started = time.perf_counter()
+        for begin, end in program.slices(hooks.every_batch):
             stopped = program.run(begin, end)
             if stopped < end:
                 what = "the gradient's norm" if program.stopped_by_norm else "the loss"
                 raise NonFiniteLossError(f"{what} became NaN or infinite", epoch + 1, stopped + 1)
             totals.set(sum(sizes[:end]), *program.sums(), self._score_name())
             hooks.batch_end(end - 1, totals)
-            if not hooks.every_batch and end - begin == program.pace:
-                elapsed = max(time.perf_counter() - started, 1e-6)
-                program.pace = max(1, min(4 * program.pace, int(program.pace * _SLICE_SECONDS / elapsed)))
-            begin = end
         return totals.means(self.regularizer is not None)
 
     def _score_name(self) -> str | None:
@@ -313,7 +306,8 @@ class Trainer:
         with self.model.in_eval_mode():
             program = self._evaluation_program(data, batch_size)
             if program is not None:
-                program.run(0, program.steps, to_the_end=True)
+                for begin, end in program.slices():
+                    program.run(begin, end, to_the_end=True)
                 totals.set(data.rows, *program.sums(), self._score_name())
                 return totals.means(False)
             for first in range(0, data.rows, batch_size):

@@ -8,6 +8,7 @@ import numpy as np
 
 import fastnn as fnn
 from fastnn import kernels
+from fastnn.cli import main
 
 here = Path(fnn.__file__).resolve()
 assert "site-packages" in here.parts, f"imported from {here}, not from the wheel"
@@ -33,6 +34,10 @@ for missing, call in (
             assert "pip install" in str(error), error
         else:
             raise AssertionError(f"expected an ImportError without {missing}")
+
+folder = tempfile.mkdtemp()  # the command needs no extras
+assert main(["train", "digits", "--epochs", "2", "--quiet", "--out", folder]) == 0
+assert fnn.load_model(Path(folder) / "model.npz").predict(x_test).shape == (len(x_test), 10)
 
 y_out = np.full(3, np.nan, np.float32)
 kernels.activation_forward(np.array([-1, 0, 2], np.float32), kernels.RELU, 0.0, y_out)

@@ -4,7 +4,7 @@ They take and return NumPy arrays, hold no state, and are the only door to the k
 them. Large work runs on several threads (`set_num_threads`), with the same bits on any number.
 """
 
-from ._dispatch import get_num_threads, set_num_threads, threading_layer
+from ._dispatch import cache_folder, get_num_threads, set_num_threads, threading_layer
 from .activations import (
     activation,
     activation_backward,
@@ -49,6 +49,7 @@ __all__ = [
     "add_penalty_gradient",
     "batch_norm",
     "batch_norm_backward",
+    "cache_folder",
     "cross_entropy",
     "cross_entropy_backward",
     "cross_entropy_with_gradient",

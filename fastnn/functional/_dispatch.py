@@ -13,9 +13,20 @@ from typing import Any
 
 import numba
 
+from fastnn_kernels._jit import cache_folder
+
 from .._check import integer
 
-__all__ = ["get_num_threads", "launch", "max_threads", "parallel_pays", "run", "set_num_threads", "threading_layer"]
+__all__ = [
+    "cache_folder",
+    "get_num_threads",
+    "launch",
+    "max_threads",
+    "parallel_pays",
+    "run",
+    "set_num_threads",
+    "threading_layer",
+]
 
 PARALLEL_FROM_NS = 25_000
 

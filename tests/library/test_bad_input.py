@@ -390,3 +390,17 @@ def test_an_optimizer_of_another_model_is_refused_and_stays_with_it():
         small_trainer(optimizer=optimizer)
     assert optimizer.bound_to(other)
     assert fnn.Trainer(other, fnn.CrossEntropyLoss(), optimizer).optimizer is optimizer
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("way", ["predict", "predict_proba", "predict_labels"])
+def test_prediction_refuses_what_is_not_finite_as_fit_does(way, value):
+    x, y = blobs()
+    trainer = small_trainer()
+    trainer.fit(x, y)
+    x[33, 1] = value
+    with pytest.raises(ValueError, match="^x: expected finite values of float32, got NaN, infinity .* in row 33$"):
+        getattr(trainer, way)(x, batch_size=10)
+    assert all(layer.training for layer in trainer.model.walk()), "the mode is back"
+    with np.errstate(invalid="ignore"):
+        assert len(getattr(trainer, way)(x, check_finite=False)) == len(x)

@@ -279,6 +279,31 @@ def test_an_unknown_monitor_is_refused_with_the_known_names():
         fit(callbacks=[fnn.EarlyStopping()])
 
 
+@pytest.mark.parametrize(
+    ("monitor", "validated"), [("val_acc", True), ("val_accuracy", False), ("penalty", False), ("val_lr", True)]
+)
+def test_a_monitor_of_what_no_epoch_logs_is_refused_before_the_first(monitor, validated):
+    record, trainer = Record(), small_trainer()
+    before = trainer.model.flat_parameters.tobytes()
+    with pytest.raises(ValueError, match=rf"^monitor: expected one of \['accuracy', 'loss', .*got '{monitor}'"):
+        fit(trainer, callbacks=[fnn.EarlyStopping(monitor), record], validation_data=(X, Y) if validated else None)
+    assert record.calls == []
+    assert trainer.model.flat_parameters.tobytes() == before
+
+
+class Counting(fnn.MSELoss):
+    def scores(self, prediction, targets):
+        return {"near": float(np.count_nonzero(np.abs(prediction - targets) < 0.5))}
+
+
+def test_scores_of_a_loss_of_ones_own_can_be_monitored():
+    trainer = fnn.Trainer(small_model(), Counting(), fnn.SGD(lr=0.0))
+    targets = np.zeros((len(X), 3))
+    trainer.fit(X, targets, callbacks=[fnn.EarlyStopping("val_near")], validation_data=(X, targets))
+    with pytest.raises(ValueError, match="^monitor: .* without validation_data, got 'val_near'"):
+        trainer.fit(X, targets, callbacks=[fnn.EarlyStopping("val_near")])
+
+
 STOPPER_ERRORS = {
     "min_delta": [(-0.1, ValueError), (NAN, ValueError), ("0", TypeError)],
     "patience": [(-1, ValueError), (1.5, TypeError), (None, TypeError)],

@@ -32,7 +32,8 @@ def test_every_public_name_has_a_docstring():
                 assert value.__doc__, f"{name}.{public}"
 
 
-def test_the_readmes_python_runs_as_shown(capsys):
+def test_the_readmes_python_runs_as_shown(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     assert len(blocks) >= 4
     names = {}

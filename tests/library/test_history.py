@@ -171,3 +171,8 @@ def test_without_matplotlib_a_plot_is_refused_with_the_way_to_get_it(monkeypatch
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ImportError, match=r'pip install "fastnn\[plot\]"'):
         ragged().plot(tmp_path / "curves.png")
+
+
+def test_a_repr_says_what_there_is():
+    assert repr(ragged()) == "<History of 3 epochs: loss, early, late>"
+    assert repr(fnn.History()) == "<History of 0 epochs: nothing>"
