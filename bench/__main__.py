@@ -2,7 +2,7 @@
 
 python -m bench                     everything, into bench/results/, README.md and docs/
 python -m bench steps predict       some sections; the others stay as they were
-python -m bench --quick             a smoke test of everything in about two minutes, into out/bench/
+python -m bench --quick             a smoke test of everything in a few minutes, into out/bench/
 python -m bench --unchecked ...     without the tests first, into out/bench/
 """
 

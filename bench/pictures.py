@@ -149,13 +149,14 @@ def _roofline(floor, kernels, products, threads, caption):
     figure.canvas.draw()  # the axes' size settles the slope of the roof
     first, last = (axes.transData.transform((x, x * triad)) for x in (left, ridge))
     angle = math.degrees(math.atan2(last[1] - first[1], last[0] - first[0]))
-    middle = math.sqrt(left * ridge)
+    middle = ridge / 2.2
+    roof = [(x, x * triad) for x in (left * (ridge / left) ** (i / 60) for i in range(61))]
     along = {"rotation": angle, "rotation_mode": "anchor", "ha": "center", "textcoords": "offset points"}
     axes.annotate(f"triad, {triad:.0f} GB/s", (middle, middle * triad), (0, 7), **along)
     axes.annotate(
         f"multiply-adds, {peak:.0f} GFLOP/s", (math.sqrt(ridge * right), peak), (0, 5), textcoords="offset points", ha="center"
     )
-    _label(axes, points)
+    _label(axes, points, [*everything[len(points) :], *roof])
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.grid(color="#eeeeee")
@@ -171,20 +172,28 @@ def _roofline(floor, kernels, products, threads, caption):
     return figure
 
 
-def _label(axes, points):
-    """Names to the right of their points, or where that is taken, in a free place around, with a thin line to it."""
-    figure = axes.figure
-    renderer = figure.canvas.get_renderer()
-    taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in (axes.transData.transform(point[:2]) for point in points)]
-    beside = (7, -3)
-    around = [(dx, dy) for far in range(10, 150, 9) for dx, dy in ((7, -far), (far, -far), (-7 - far, -far))]
-    line = {"arrowstyle": "-", "color": _FAINT, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 3}
-    for x, y, name in sorted(points):
-        for place in (beside, *around):
-            arrow = line if place != beside else None
-            text = axes.annotate(name, (x, y), place, textcoords="offset points", fontsize=8, arrowprops=arrow)
-            box = Text.get_window_extent(text, renderer)  # the annotation's own takes the line in
-            if not any(box.x0 < x1 and x0 < box.x1 and box.y0 < y1 and y0 < box.y1 for x0, y0, x1, y1 in taken):
+def _label(axes, points, others):
+    """Names beside their points, or where that is taken, in the nearest free place around, with a thin line to it."""
+    renderer = axes.figure.canvas.get_renderer()
+    pixels = [axes.transData.transform(point[:2]) for point in (*points, *others)]
+    taken = [(x - 8, y - 8, x + 8, y + 8) for x, y in pixels]
+    line = {"arrowstyle": "-", "color": _FAINT, "linewidth": 0.7, "shrinkA": 1, "shrinkB": 3}
+    around = [
+        (radius * math.cos(turn), radius * math.sin(turn))
+        for radius in range(14, 200, 6)
+        for turn in (math.radians(degrees) for degrees in (0, -20, 20, -40, -60, -90, 180, 160, 200, 140, 120))
+    ]
+    inside = axes.get_window_extent(renderer)
+    for x, y, name in sorted(points, reverse=True):
+        for dx, dy in ((6, 0), *around):
+            text = axes.annotate(
+                name, (x, y), (dx, dy), textcoords="offset points", fontsize=8, ha="left" if dx >= 0 else "right", va="center",
+                arrowprops=line if math.hypot(dx, dy) > 6 else None,
+            )  # fmt: skip
+            text.update_positions(renderer)
+            box = Text.get_window_extent(text, renderer)  # an annotation's own takes its line in
+            within = inside.x0 < box.x0 and box.x1 < inside.x1 and inside.y0 < box.y0 and box.y1 < inside.y1
+            if within and not any(box.x0 < x1 and x0 < box.x1 and box.y0 < y1 and y0 < box.y1 for x0, y0, x1, y1 in taken):
                 taken.append((box.x0, box.y0, box.x1, box.y1))
                 break
             text.remove()

@@ -36,12 +36,11 @@ def write(results, into=ROOT):
 
 def doubtful(results):
     """Reasons why figures may not be shown as the project's."""
-    reasons = []
-    for name, section in results["sections"].items():
-        note = section["note"]
-        reasons += [f"{name} measured in a hurry"] if note["quick"] else []
-        reasons += [f"{name} measured without running the tests first"] if not note["checked"] else []
-    return reasons
+    notes = {name: section["note"] for name, section in results["sections"].items()}
+    hurried = [name for name, note in notes.items() if note["quick"]]
+    unchecked = [name for name, note in notes.items() if not note["checked"]]
+    reasons = {"measured in a hurry": hurried, "measured without running the tests first": unchecked}
+    return [f"{', '.join(names)} {reason}" for reason, names in reasons.items() if names]
 
 
 def found(results, name):

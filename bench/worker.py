@@ -2,8 +2,7 @@
 
 The thread pools of torch, OpenBLAS, XLA and Numba disturb one another inside one process, so a `Worker` is a process with one
 contender in it, pinned to the same cores as the others and told to use as many threads. Between its turns it blocks on
-its pipe; `interleave` also waits before each turn, until the pool of the one before has stopped spinning (libgomp and OpenBLAS
-give up after some milliseconds).
+its pipe; `interleave` also waits after each turn, until the contender's pool has stopped spinning.
 """
 
 import contextlib
@@ -19,7 +18,12 @@ from multiprocessing.connection import Connection
 from .machine import ROOT, cores
 from .timing import summary
 
-SETTLE = 0.04  # seconds between turns
+OURS = "fastnn"
+
+# seconds after a turn until the contender's threads have stopped spinning: OpenBLAS's were seen to give up after 0.1 s,
+# libgomp's and XLA's within 0.04
+SETTLE = {"NumPy": 0.15}
+SETTLE_USUALLY = 0.04
 
 
 class WorkerError(RuntimeError):
@@ -78,7 +82,7 @@ class Worker:
 
 
 class Field:
-    """Workers by name. One that fails is left out of what follows, with its reason in `left_out`."""
+    """Workers by name. A peer that fails is left out of what follows, with its reason in `left_out`."""
 
     def __init__(self, names, threads, left_out):
         self.workers = {name: Worker(threads) for name in names}
@@ -103,15 +107,16 @@ class Field:
             with self._care(name):
                 counts[name] = _calibrate(self.workers[name], seconds)
                 times[name] = []
+                time.sleep(SETTLE.get(name, SETTLE_USUALLY))
         for turn in range(rounds):
             names = [name for name in counts if name in self.workers]
             first = turn % max(1, len(names))
             for name in names[first:] + names[:first]:
                 with self._care(name):
-                    time.sleep(SETTLE)
                     n = counts[name]
                     self.workers[name].time(max(1, n // 10))
                     times[name].append(self.workers[name].time(n) / n)
+                    time.sleep(SETTLE.get(name, SETTLE_USUALLY))
         return {name: values for name, values in times.items() if len(values) == rounds}
 
     @contextlib.contextmanager
@@ -119,6 +124,8 @@ class Field:
         try:
             yield
         except WorkerError as error:
+            if name == OURS:
+                raise
             self.left_out[name] = str(error)
             self.workers.pop(name).close()
             print(f"  {name} is left out: {error}")
@@ -131,10 +138,10 @@ class Field:
             worker.close()
 
 
-def compare(times, ours="fastnn"):
+def compare(times):
     """Summaries of interleaved times, each with its ratio to ours within the same rounds (above 1: ours is faster)."""
     return {
-        name: summary(values) | {"ratio": summary([theirs / own for theirs, own in zip(values, times[ours], strict=True)])}
+        name: summary(values) | {"ratio": summary([theirs / own for theirs, own in zip(values, times[OURS], strict=True)])}
         for name, values in times.items()
     }
 

@@ -45,8 +45,8 @@ def _workload(run, workload, names, left_out):
         first = field.each("first")
         losses = _verify(field, workload)
         field.each("make", lambda name: _arguments(name, workload))
+        found = compare(field.interleave(run.rounds, run.seconds(0.3)))
         road = field.workers["fastnn"].call("road")
-        found = compare(field.interleave(run.rounds, run.seconds(0.4)))
         overheads = field.workers["fastnn"].call("overheads")
     for name, row in found.items():
         for key in ("median", "low", "high"):
