@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from . import machine
 
 
@@ -36,8 +38,6 @@ def present(candidates):
 
 def agree(outputs, tolerance, ours="fastnn"):
     """The largest difference of any contender's arrays from ours, as a share of the largest element; an error above tolerance."""
-    import numpy as np
-
     worst = 0.0
     for name, arrays in outputs.items():
         for array, own in zip(arrays, outputs[ours], strict=True):

@@ -116,26 +116,6 @@ class Product:
         return [sample(array.numpy()) for array in self.results]
 
 
-class StepProducts:
-    """Nothing but the matrix products of a training step."""
-
-    def __init__(self, workload):
-        b = workload.batch
-        self.layers = []
-        for i, (n, k, _) in enumerate(workload.layers):
-            sizes = (b, n), (k, n), (b, k), (b, k), (k, n), (b, n)
-            self.layers.append(([torch.randn(size) for size in sizes], i > 0))
-
-    def run(self, n):
-        with torch.inference_mode():
-            for _ in range(n):
-                for (x, weight, y, dz, dweight, dx), inner in self.layers:
-                    torch.mm(x, weight.T, out=y)
-                    torch.mm(dz.T, x, out=dweight)
-                    if inner:
-                        torch.mm(dz, weight, out=dx)
-
-
 class Group:
     def __init__(self, shape, p):
         x, dy, gamma, beta = (torch.from_numpy(array) for array in group_operands(shape))
