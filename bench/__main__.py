@@ -45,12 +45,15 @@ def main():
     results["machine"] = described
     for name in ("floor", *(chosen.sections or SECTIONS)):
         _say(name)
+        others = round(machine.busy(), 3)
+        if others > report.QUIET:
+            print(f"  other programs take {others:.0%} of the processors: the figures will not be the project's")
         started = time.perf_counter()
         found = importlib.import_module(f"bench.sections.{name}").measure(run)
         if name == "floor":
             run.floor = found
         taken = round(time.perf_counter() - started, 1)
-        results["sections"][name] = {"found": found, "note": note | {"seconds": taken}}
+        results["sections"][name] = {"found": found, "note": note | {"seconds": taken, "busy": others}}
         folder.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
         print(f"  ({taken:.0f} s)")

@@ -6,6 +6,7 @@ import platform
 import re
 import shutil
 import subprocess
+import time
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -86,6 +87,20 @@ def has(module):
 def compiler():
     """The C++ compiler that torch.compile would use, or None."""
     return next((name for name in (os.environ.get("CXX"), "g++", "clang++") if name and shutil.which(name)), None)
+
+
+def busy(seconds=1.0):
+    """The share of all processors' time that other programs take now; 0 where the system does not say."""
+    before = _ticks()
+    time.sleep(seconds)
+    idle, total = (after - earlier for after, earlier in zip(_ticks(), before, strict=True))
+    return 1 - idle / total if total else 0.0
+
+
+def _ticks():
+    """Of all processors since the start: idle, and all."""
+    counts = [int(word) for word in _read(Path("/proc/stat")).partition("\n")[0].split()[1:9]]
+    return sum(counts[3:5]), sum(counts)
 
 
 def stamp():

@@ -1,7 +1,7 @@
 """Makes the README's summary, docs/benchmarks.md and the pictures from results: `python -m bench.report [results.json]`.
 
-What was measured in a hurry (`--quick`) or with the kernels' tests not run first (`--unchecked`) never gets into the README:
-`write` for the checkout refuses it, and a draft of it says so in its first line.
+What was measured in a hurry (`--quick`), with the kernels' tests not run first (`--unchecked`) or beside other programs never
+gets into the README: `write` for the checkout refuses it, and a draft of it says so in its first line.
 """
 
 import json
@@ -15,6 +15,7 @@ from .targets import target_rows
 
 README = "README.md"
 PAGE = "docs/benchmarks.md"
+QUIET = 0.1  # share of the processors that other programs may take
 
 
 def write(results, into=ROOT):
@@ -39,7 +40,12 @@ def doubtful(results):
     notes = {name: section["note"] for name, section in results["sections"].items()}
     hurried = [name for name, note in notes.items() if note["quick"]]
     unchecked = [name for name, note in notes.items() if not note["checked"]]
-    reasons = {"measured in a hurry": hurried, "measured without running the tests first": unchecked}
+    disturbed = [name for name, note in notes.items() if note["busy"] > QUIET]
+    reasons = {
+        "measured in a hurry": hurried,
+        "measured without running the tests first": unchecked,
+        "measured beside other programs": disturbed,
+    }
     return [f"{', '.join(names)} {reason}" for reason, names in reasons.items() if names]
 
 
