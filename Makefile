@@ -21,8 +21,9 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.dev
-	$(BIN)/python -m pytest bench --benchmark-group-by=group --benchmark-sort=name --benchmark-columns=median,iqr,rounds
+# everything, some 12 minutes; `make bench BENCH="--quick"` or BENCH="steps predict": see bench/README.md
+bench: $(VENV)/.bench
+	$(BIN)/python -m bench $(BENCH)
 
 build: $(VENV)/.dev
 	rm -rf dist
@@ -41,4 +42,13 @@ $(VENV)/.test: pyproject.toml | $(BIN)/python
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	@touch $@ $(VENV)/.test
+
+# a peer that is not to be had is left out, and the report says so
+$(VENV)/.bench: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[bench]"
+	@$(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['peers'], sep='\n')" \
+	  | while read -r peer; do \
+	      $(BIN)/python -m pip install --quiet --disable-pip-version-check "$$peer" || echo "$$peer is not to be had here: it is left out"; \
+	    done
 	@touch $@ $(VENV)/.test
