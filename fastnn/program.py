@@ -27,6 +27,7 @@ from fastnn_kernels.cpu.program import COUNTERS, FIRST, PENALTY, SCALE, SCORE, S
 from fastnn_kernels.cpu.reductions import LANES, sum_chunks
 
 from ._check import Array
+from ._memory import aligned_zeros, padded
 from .functional import _dispatch
 from .functional.activations import KINDS
 from .layers import SELU, BatchNorm1d, Dropout, Layer, LeakyReLU, Linear, ReLU, Sigmoid, Tanh
@@ -34,11 +35,10 @@ from .losses import CrossEntropyLoss, MSELoss
 from .optim import SGD, Adam, RMSprop
 from .regularizers import L1, L2, ElasticNet
 
-__all__ = ["NotLowered", "Program", "compile_all", "lower_evaluation", "lower_training"]
+__all__ = ["NotLowered", "Program", "compile_all", "lower_evaluation", "lower_prediction", "lower_training"]
 
 _WIDTH = 17  # operands of the longest instruction, and its address
 _REALS = 6
-_ALIGN = 16
 _SLICE_SECONDS = 0.05
 _COMPILATION_SECONDS = 2.0  # for an instruction, roughly
 
@@ -69,8 +69,9 @@ class _Table:
 
     def room(self, size: int) -> int:
         """Offset of so many new elements of work."""
-        self.work += -(-size // _ALIGN) * _ALIGN
-        return self.work - -(-size // _ALIGN) * _ALIGN
+        offset = self.work
+        self.work += padded(size, self.model.dtype)
+        return offset
 
     def partials(self, size: int) -> int:
         """Offset of room in scratch; all instructions share it, since none keeps anything there."""
@@ -396,7 +397,7 @@ def lower_training(
     model: Any, loss: Any, rule: Any, regularizer: Any, clip_norm: float | None, source: Array, targets: Array, batch: int
 ) -> Program:
     """A program of training steps on rows of source and targets, in batches of at most `batch` rows."""
-    t, n, x = _start(model, source, batch)
+    t, n, x = _start(model, source, min(batch, len(source)))
     if type(loss) not in _LOSSES:
         raise NotLowered(f"{loss!r} has no instruction")
     if type(rule) not in _RULES:
@@ -426,7 +427,7 @@ def lower_training(
 
 def lower_evaluation(model: Any, loss: Any, source: Array, targets: Array, batch: int) -> Program:
     """A program that adds up the loss and the hits in eval mode; nothing is updated."""
-    t, n, x = _start(model, source, batch)
+    t, n, x = _start(model, source, min(batch, len(source)))
     if type(loss) not in _LOSSES:
         raise NotLowered(f"{loss!r} has no instruction")
     k, z, _ = _lower_layers(t, n, x, training=False)
@@ -434,14 +435,22 @@ def lower_evaluation(model: Any, loss: Any, source: Array, targets: Array, batch
     return Program(t, source, targets)
 
 
+def lower_prediction(model: Any, source: Array, batch: int) -> Program:
+    """A program that gives out the network's outputs in eval mode, for rows like those of source (see `Program.predict`)."""
+    t, n, x = _start(model, source, batch)
+    k, z, _ = _lower_layers(t, n, x, training=False)
+    t.add(ops.emit, 0.0, k, z)
+    return Program(t, source, np.empty((0, k), model.dtype))
+
+
 def _start(model: Any, source: Array, batch: int) -> tuple[_Table, int, int]:
     """A table that begins with gathering the inputs; their columns and place."""
     if source.dtype not in ops.GATHERS or not source.dtype.isnative or not source.flags.c_contiguous:
         raise NotLowered(f"no instruction reads inputs of dtype {source.dtype}, or that are not C-contiguous")
-    t = _Table(model, min(batch, len(source)))
+    t = _Table(model, batch)
     n = source.shape[1]
     x = t.room(t.batch * n)
-    t.add(ops.GATHERS[source.dtype], t.batch * n * _ACTIVATION_NS, len(source), n, x, reals=lambda: (model.input_scale,))
+    t.add(ops.GATHERS[source.dtype], t.batch * n * _ACTIVATION_NS, n, x, reals=lambda: (model.input_scale,))
     return t, n, x
 
 
@@ -453,7 +462,7 @@ class Program:
         self._columns = [reals for _, _, _, reals in table.rows]
         self._parallel = any(parallel for _, parallel, _, _ in table.rows)
         dtype = self._model.dtype
-        self._work, self._scratch = np.zeros(table.work, dtype), np.zeros(table.scratch)
+        self._work, self._scratch = aligned_zeros(table.work, dtype), aligned_zeros(table.scratch, np.float64)
         for offset, size, value in table.constants:
             self._work[offset : offset + size] = value
         self._state = np.zeros(COUNTERS + len(table.counters), np.int64)
@@ -468,7 +477,8 @@ class Program:
         self._order = np.arange(len(source))
         self._ordered_labels = np.zeros(0, np.int64)
         self.set_order(self._order)
-        self._reals = np.zeros((len(table.rows), _REALS))
+        self._kept_context: Context | None = None
+        self._reals, self._last_reals = np.zeros((len(table.rows), _REALS)), [(0.0,) * _REALS] * len(table.rows)
         self._table = np.zeros((len(table.rows), _WIDTH), np.int64)
         for i, (_, _, operands, _) in enumerate(table.rows):
             self._table[i, 1 : 1 + len(operands)] = operands
@@ -493,6 +503,31 @@ class Program:
                 elapsed = max(time.perf_counter() - started, 1e-6)
                 self._pace = max(1, min(4 * self._pace, int(self._pace * _SLICE_SECONDS / elapsed)))
             begin = end
+
+    def predict(self, x: Array) -> Array:
+        """The outputs for rows x, C-contiguous and of the dtype and width that the program was lowered for."""
+        rows, width = len(x), self.targets.shape[1]
+        if rows <= self.batch:  # in one step, through arrays that stay: taking in others would be most of the time of one row
+            if self._kept_context is None:
+                self._use(np.zeros((self.batch, x.shape[1]), x.dtype), np.empty((self.batch, width), self.targets.dtype))
+                self._kept_context = self._context()
+            self._keep_alive[:rows] = x
+            self._rows = rows
+            self.run(0, 1)
+            return self.targets[:rows].copy()
+        out = np.empty((rows, width), self.targets.dtype)
+        self._kept_context = None
+        self._use(x, out)
+        for begin, end in self.slices():
+            self.run(begin, end)
+        self._use(x[:0], out[:0])
+        return out
+
+    def _use(self, x: Array, out: Array) -> None:
+        """Read inputs from x, in their order, and write outputs to out."""
+        self._keep_alive, self._source, self.targets, self._rows = x, _bytes_of(x), out, len(x)
+        if len(self._order) < len(x):
+            self._order = np.arange(len(x))
 
     def set_order(self, order: Array, rows: int | None = None) -> None:
         """Start a pass: the order of its rows, how many of them are used, and sums of zero."""
@@ -520,9 +555,10 @@ class Program:
             self._state[place] = read()
         for i, reals in enumerate(self._columns):
             values = reals()
-            self._reals[i, : len(values)] = values
+            if values != self._last_reals[i]:
+                self._reals[i, : len(values)] = self._last_reals[i] = values
         self.results[STOP], self.results[SCALE] = 0.0, 1.0
-        arguments = self.batch, self._rows, self._table, self._reals, self._context()
+        arguments = self.batch, self._rows, self._table, self._reals, self._kept_context or self._context()
         try:
             self._call(begin, end, *arguments)
             while to_the_end and self.results[STOP] != 0.0:

@@ -11,12 +11,14 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from . import functional as F
 from ._check import Array, boolean, finite, integer, number, quote, reals
+from ._memory import aligned_zeros, padded
 from .layers import Dropout, Layer, Linear
+from .program import NotLowered, Program, lower_prediction
 from .random import INIT, Stream, make_seed
 
 __all__ = ["Sequential"]
 
-_ALIGNMENT = 64  # bytes: a cache line, and a register of AVX-512
+_FEW_ROWS, _MANY_ROWS = 16, 256  # rows that a program for predictions takes at once: serial, or in cache on all threads
 
 
 class Sequential(Layer):
@@ -105,14 +107,33 @@ class Sequential(Layer):
         x = self.check_input("x", x)
         batch_size = integer("batch_size", batch_size, low=1)
         check_finite = boolean("check_finite", check_finite)
+        program = self._prediction(x)
+        forward = self._forward_in_use if program is None else program.predict
         parts = []
-        with self.in_eval_mode():
-            for first in range(0, len(x), batch_size):
-                batch = x[first : first + batch_size]
-                if check_finite:
-                    finite("x", batch, self.dtype, first)
-                parts.append(self.forward(batch))
+        for first in range(0, len(x), batch_size):
+            batch = x[first : first + batch_size]
+            if check_finite:
+                finite("x", batch, self.dtype, first)
+            parts.append(forward(batch))
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _forward_in_use(self, x: Array) -> Array:
+        with self.in_eval_mode():
+            return self.forward(x)
+
+    def _prediction(self, x: Array) -> Program | None:
+        """The compiled program for such rows, kept for later calls; None where the model, or the array, has none."""
+        if not x.flags.c_contiguous:
+            return None
+        few = len(x) <= _FEW_ROWS
+        key = (x.dtype, x.shape[1], few)
+        if key not in self._predictions:
+            try:
+                with self.in_eval_mode():
+                    self._predictions[key] = lower_prediction(self, x, _FEW_ROWS if few else _MANY_ROWS)
+            except NotLowered:
+                self._predictions[key] = None
+        return self._predictions[key]
 
     @contextmanager
     def in_eval_mode(self) -> Iterator[None]:
@@ -183,7 +204,7 @@ class Sequential(Layer):
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the buffers: the layers carry copies of their arrays, which `__setstate__` binds anew."""
-        return {name: value for name, value in super().__getstate__().items() if not name.startswith("flat_")}
+        return {name: value for name, value in super().__getstate__().items() if not name.startswith(("flat_", "_predictions"))}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -219,6 +240,7 @@ class Sequential(Layer):
 
     def _bind(self) -> None:
         """Move all arrays into new flat buffers and put views of them in their place."""
+        self._predictions: dict[Any, Program | None] = {}
         layers = list(self.walk())
         for layer in layers:
             layer._owned = layer is not self or self._owned
@@ -226,7 +248,7 @@ class Sequential(Layer):
                 layer.__dict__.update(flat_parameters=None, flat_gradients=None, flat_buffers=None)
         slots = [(layer, name) for layer in layers for name in layer._parameters]
         slots.sort(key=lambda slot: slot[1] not in slot[0].regularized)  # stable: the regularised come first
-        penalised = sum(self._room(layer._parameters[name]) for layer, name in slots if name in layer.regularized)
+        penalised = sum(padded(layer._parameters[name].size, self.dtype) for layer, name in slots if name in layer.regularized)
         states = [(layer, name) for layer in layers for name in layer.buffers]
         parameters = self._allocate([layer._parameters[name] for layer, name in slots])
         gradients = self._allocate([layer._gradients[name] for layer, name in slots])
@@ -238,24 +260,15 @@ class Sequential(Layer):
         self.flat_parameters, self.flat_gradients, self.flat_buffers = parameters[0], gradients[0], buffers[0]
         self.regularized_size = penalised
 
-    def _room(self, array: Array) -> int:
-        """Elements that an array takes in a buffer, padding included."""
-        step = _ALIGNMENT // self.dtype.itemsize
-        return -(-array.size // step) * step
-
     def _allocate(self, arrays: list[Array]) -> tuple[Array, list[Array]]:
         """An aligned buffer with copies of the arrays, and the views that stand for them."""
-        size = sum(self._room(array) for array in arrays)
-        step = _ALIGNMENT // self.dtype.itemsize
-        raw = np.zeros(size + step, self.dtype)
-        skip = -raw.ctypes.data % _ALIGNMENT // self.dtype.itemsize
-        flat = raw[skip : skip + size]
+        flat = aligned_zeros(sum(padded(array.size, self.dtype) for array in arrays), self.dtype)
         views, offset = [], 0
         for array in arrays:
             view = flat[offset : offset + array.size].reshape(array.shape)
             view[...] = array
             views.append(view)
-            offset += self._room(array)
+            offset += padded(array.size, self.dtype)
         return flat, views
 
 

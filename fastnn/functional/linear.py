@@ -11,6 +11,7 @@ from fastnn_kernels.cpu import linear as kernels
 from fastnn_kernels.cpu.gemm import scratch_size
 
 from .._check import Array, floats, nonempty, output, same_shape
+from .._memory import aligned_zeros
 from ._dispatch import get_num_threads, parallel_pays, run
 from .activations import activation_backward, kind_and_slope
 
@@ -110,7 +111,8 @@ def linear_backward(
 
 def _scratch(nanoseconds: float, weight: Array) -> Array:
     """Scratch for a product: a row for each thread that shares the work."""
-    return np.empty((get_num_threads() if parallel_pays(nanoseconds) else 1, scratch_size()), weight.dtype)
+    pieces = get_num_threads() if parallel_pays(nanoseconds) else 1
+    return aligned_zeros(pieces * scratch_size(), weight.dtype).reshape(pieces, -1)
 
 
 def _features(name: str, x: Array, features: int, of: str) -> None:

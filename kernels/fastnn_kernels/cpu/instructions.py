@@ -28,6 +28,7 @@ __all__ = [
     "cross_entropy",
     "dropout_backward",
     "dropout_forward",
+    "emit",
     "linear_backward",
     "linear_forward",
     "penalty",
@@ -60,15 +61,16 @@ def _gather(dtype):
         gather_rows = build(gather.gather_rows)
 
         def run(row, reals, context):
-            total, n, y = row[1], row[2], row[3]
+            n, y = row[1], row[2]
             m, first = context.state[ROWS], context.state[FIRST]
-            rows = context.source.view(dtype)[: total * n].reshape((total, n))
+            elements = context.source.view(dtype)
+            rows = elements.reshape((elements.size // n, n))
             gather_rows(rows, context.order[first : first + m], reals[0], _matrix(context.work, y, m, n))
 
         return run
 
     make.__name__ = f"gather_{np.dtype(dtype).name}"
-    make.__doc__ = "total, n, Y; reals: scale. The rows of the batch, from the bytes in source."
+    make.__doc__ = "n, Y; reals: scale. The rows of the batch, from the bytes in source."
     return instruction(make)
 
 
@@ -253,6 +255,23 @@ def relu_dropout_backward(build):
     def run(row, reals, context):
         size, dy, y, dx, work = context.state[ROWS] * row[1], row[2], row[3], row[4], context.work
         backward(work[dy : dy + size], work[y : y + size], reals[0], work[dx : dx + size])
+
+    return run
+
+
+# results
+
+
+@instruction
+def emit(build):
+    """k, Z. The rows of the batch become rows of targets: what a network in use gives out."""
+
+    def run(row, reals, context):
+        k, z = row[1], row[2]
+        m, first = context.state[ROWS], context.state[FIRST]
+        rows, out = context.work[z : z + m * k], context.targets[first * k : (first + m) * k]
+        for i in range(rows.size):
+            out[i] = rows[i]
 
     return run
 
