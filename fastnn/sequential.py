@@ -123,7 +123,7 @@ class Sequential(Layer):
 
     def _prediction(self, x: Array) -> Program | None:
         """The compiled program for such rows, kept for later calls; None where the model, or the array, has none."""
-        if not x.flags.c_contiguous:
+        if not x.flags.c_contiguous or self.flat_parameters is None:  # a nested model has no buffers of its own
             return None
         few = len(x) <= _FEW_ROWS
         key = (x.dtype, x.shape[1], few)

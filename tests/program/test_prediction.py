@@ -12,7 +12,7 @@ import fastnn as fnn
 def model(dtype=np.float32, **options):
     return fnn.Sequential(
         fnn.Linear(7, 33), fnn.BatchNorm1d(33), fnn.ReLU(), fnn.Dropout(0.3), fnn.Linear(33, 20), fnn.Tanh(),
-        fnn.Sequential(fnn.Linear(20, 9), fnn.BatchNorm1d(9, affine=False)), fnn.Linear(9, 3, bias=False),
+        fnn.Sequential(fnn.Linear(20, 9), fnn.BatchNorm1d(9, affine=False), seed=1), fnn.Linear(9, 3, bias=False),
         dtype=dtype, seed=0, **options,
     )  # fmt: skip
 
