@@ -37,6 +37,9 @@ class Case:
     memory_bound: bool = True
 
 
+_ALONE = kernels.IDENTITY, 0.0, 0.0, 0, 0, 0  # batchnorm with no activation and no dropout
+
+
 def _arrays(n, count, seed=0):
     rng = np.random.default_rng(seed)
     return [rng.standard_normal(n, np.float32) for _ in range(count)]
@@ -118,7 +121,7 @@ def _batchnorm_forward(n):
         np.multiply(z, gamma / np.sqrt(var + np.float32(_EPS)), out=z)
         np.add(z, beta, out=z)
 
-    args = x, gamma, beta, _EPS, 0.1, True, partials, none, none, stats, y
+    args = x, gamma, beta, _EPS, 0.1, True, *_ALONE, partials, none, none, stats, y
     return Case(kernels.batchnorm_forward, args, numpy, y, z, ((1, 0, 0), (1, 1, 0)), 7, tolerance=1e-4)
 
 
@@ -129,7 +132,8 @@ def _batchnorm_backward(n):
     none, dx, z, scratch = np.empty(0, np.float32), np.zeros_like(x), np.zeros_like(x), np.zeros_like(x)
     chunks, stats = kernels.row_chunks(m), np.empty((3, COLUMNS), np.float32)
     dgamma, dbeta = _empty(COLUMNS, 2)
-    kernels.batchnorm_forward(x, gamma, beta, _EPS, 0.1, True, np.empty((chunks, 4, COLUMNS)), none, none, stats, dx)
+    partials = np.empty((chunks, 4, COLUMNS))
+    kernels.batchnorm_forward(x, gamma, beta, _EPS, 0.1, True, *_ALONE, partials, none, none, stats, dx)
     mean, rho = stats[0].copy(), stats[2].copy()
     ones = np.ones(m, np.float32)
 
@@ -143,7 +147,7 @@ def _batchnorm_backward(n):
         np.subtract(z, db / np.float32(m), out=z)
         np.multiply(z, gamma * rho, out=z)
 
-    args = dy, x, gamma, stats, True, np.empty((chunks, 2, COLUMNS)), dgamma, dbeta, dx
+    args = dy, x, none.reshape(0, 0), gamma, stats, True, *_ALONE[:3], np.empty((chunks, 2, COLUMNS)), dgamma, dbeta, dx
     return Case(kernels.batchnorm_backward, args, numpy, dx, z, ((2, 0, 0), (2, 1, 0)), 9, tolerance=1e-4)
 
 
