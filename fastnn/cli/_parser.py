@@ -89,6 +89,9 @@ def _train(command: argparse.ArgumentParser) -> None:
     training = command.add_argument_group("training")
     training.add_argument("--optimizer", choices=("adam", "rmsprop", "sgd"), default="adam", help="default: adam")
     training.add_argument("--lr", metavar="RATE", type=_positive, help="default: 0.001, for sgd 0.05")
+    training.add_argument(
+        "--schedule", choices=("linear", "constant"), default="linear", help="whether the rate falls each epoch; default: linear"
+    )
     training.add_argument("--momentum", metavar="M", type=_fraction, help="of sgd (default: 0.9) and rmsprop (default: 0)")
     training.add_argument("--l2", metavar="STRENGTH", type=_nonnegative, default=0.0, help="penalty on weights; default: 0")
     training.add_argument("--label-smoothing", metavar="E", type=_fraction, default=0.0, help="default: 0")

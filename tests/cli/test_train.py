@@ -72,7 +72,7 @@ def test_options_become_the_model_and_are_saved_with_it(report):
 
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "sgd"])
 def test_a_linear_model_by_every_optimiser(optimizer, report):
-    result = report("train", "digits", "--hidden", "", "--optimizer", optimizer, "--quiet")
+    result = report("train", "digits", "--hidden", "", "--optimizer", optimizer, "--lr", 0.01, "--quiet")
     assert result["parameters"] == 650
     assert result["test"]["accuracy"] > 0.9
 
@@ -91,6 +91,14 @@ def test_the_same_bits_on_one_and_two_threads(command):
     histories = [curves(f"{threads}/history.json") for threads in (1, 2)]
     for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
         np.testing.assert_array_equal(histories[0][name], histories[1][name])
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rates"), [((), [0.04, 0.03, 0.02, 0.01]), (("--schedule", "constant"), [0.04, 0.04, 0.04, 0.04])]
+)
+def test_the_learning_rate_falls_in_a_straight_line_unless_told_otherwise(schedule, rates, command):
+    command("train", "digits", "--lr", 0.04, "--epochs", 4, "--quiet", *schedule)
+    np.testing.assert_allclose(curves("out/digits/history.json")["lr"], rates)
 
 
 def test_early_stopping_ends_a_run_and_keeps_the_best(report):
@@ -375,10 +383,11 @@ def write_digits():
 
 def test_interrupted_with_early_stopping_the_best_weights_stay(command, monkeypatch):
     interrupt_after(3, monkeypatch)
-    assert command("train", "digits", "--early-stopping", 5)[0] == 130
+    assert command("train", "digits", "--early-stopping", 5, "--schedule", "constant")[0] == 130
     history = curves("out/digits/history.json")
     interrupt_after(99, monkeypatch)
-    command("train", "digits", "--early-stopping", 5, "--epochs", int(history["val_loss"].argmin()) + 1, "--out", "short")
+    best = int(history["val_loss"].argmin()) + 1
+    command("train", "digits", "--early-stopping", 5, "--schedule", "constant", "--epochs", best, "--out", "short")
     models = fnn.load_model("out/digits/model.npz"), fnn.load_model("short/model.npz")
     assert models[0].flat_parameters.tobytes() == models[1].flat_parameters.tobytes()
 
