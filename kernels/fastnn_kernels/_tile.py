@@ -23,7 +23,7 @@ from numba.extending import intrinsic
 
 from ._simd import I32, I64, bits_of, constant, pointer_to, size_of, splat, transpose, vector
 
-__all__ = ["TILE", "TILES", "Tile", "copy_columns", "multiply_tile", "transpose_columns"]
+__all__ = ["TILE", "TILES", "Tile", "copy_columns", "copy_rows", "multiply_tile", "transpose_columns"]
 
 
 class Tile(NamedTuple):
@@ -139,6 +139,13 @@ def _tile_function(module: Any, element: Any, rows: int, vectors: int) -> Any:
     # rows i, i + 1, i + 2 share a pointer and differ by an index register: x86 has 16 registers for all addresses
     bases = [builder.gep(a, [builder.mul(a_row, I64(i))]) for i in range(0, rows, 3)]
     offsets = [None, a_row, builder.mul(a_row, I64(2))]
+    of_prefetch = ir.FunctionType(ir.VoidType(), [pointer, I32, I32, I32])
+    prefetch = cgutils.get_or_insert_function(module, of_prefetch, "llvm.prefetch.p0")
+    # the tile of C below, which comes next: 140 to 185 became 220 GFLOP/s where C is out of the L2 cache
+    for i in range(rows, 2 * rows):
+        for v in range(vectors):
+            place = builder.gep(c, [builder.add(builder.mul(c_row, I64(i)), I64(v * lanes))])
+            builder.call(prefetch, [place, I32(1), I32(3), I32(1)])
     is_null = builder.icmp_unsigned("==", builder.ptrtoint(first, I64), I64(0))
     builder.cbranch(is_null, loop, given)
 
@@ -220,24 +227,35 @@ def multiply_tile(typing_context, array, left, columns, k, a, a_row, a_k, b, b_k
     return types.int64(array, *[types.int64] * 12), generate
 
 
-@intrinsic
-def copy_columns(typing_context, array, k, columns, b, b_k, packed):  # type: ignore[no-untyped-def]
-    """packed[kk, 0:columns] = b[kk, 0:columns] for kk < k; rows of packed are two vectors long, filled up with zeros."""
+def _copy(typing_context: Any, array: Any, width_of: Any) -> Any:
+    """target[kk, 0:columns] = source[kk, 0:columns] for kk < k, in rows of `width_of(lanes)` elements filled up with zeros."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         element = context.get_value_type(signature.args[0].dtype)
         lanes = TILE.vector_bytes // size_of(element)
-        k, columns, b, b_k, packed = _pointers(builder, element, list(values[1:]), (2, 4))
-        masked = _Masked(builder, builder.module, element, lanes, VECTORS, columns)
+        width = width_of(lanes)
+        vectors = -(-width // lanes)
+        k, columns, source, stride, target = _pointers(builder, element, list(values[1:]), (2, 4))
+        read = _Masked(builder, builder.module, element, lanes, vectors, columns)
+        write = _Masked(builder, builder.module, element, lanes, vectors, I64(width))
         with cgutils.for_range(builder, k, intp=I64) as loop:
-            row = masked.load(builder.gep(b, [builder.mul(loop.index, b_k)]))
-            target = builder.gep(packed, [builder.mul(loop.index, I64(VECTORS * lanes))])
-            for v, value in enumerate(row):
-                place = builder.bitcast(builder.gep(target, [I64(v * lanes)]), pointer_to(value.type))
-                builder.store(value, place, align=size_of(element))
+            row = read.load(builder.gep(source, [builder.mul(loop.index, stride)]))
+            write.store(row, builder.gep(target, [builder.mul(loop.index, I64(width))]))
         return context.get_dummy_value()
 
     return types.void(array, *[types.int64] * 5), generate
+
+
+@intrinsic
+def copy_columns(typing_context, array, k, columns, b, b_k, packed):  # type: ignore[no-untyped-def]
+    """packed[kk, 0:columns] = b[kk, 0:columns] for kk < k; rows of packed are two vectors long, filled up with zeros."""
+    return _copy(typing_context, array, lambda lanes: VECTORS * lanes)
+
+
+@intrinsic
+def copy_rows(typing_context, array, k, rows, a, a_k, packed):  # type: ignore[no-untyped-def]
+    """packed[kk, 0:rows] = a[kk, 0:rows] for kk < k; rows of packed are as long as a tile has rows, filled up with zeros."""
+    return _copy(typing_context, array, lambda _: TILE.rows[0])
 
 
 @intrinsic

@@ -2,29 +2,61 @@
 
 C is cut into pieces, one for each row of scratch that the caller brings: as many as threads. A piece goes over blocks of
 BLOCK_ROWS rows, within them over blocks of DEPTH terms of the sum, and within these over panels of two vectors' columns,
-whose DEPTH rows of B stay in the L1 cache (32 KB) while the micro-kernel (`_tile`) runs down the rows of A. B is copied to
-scratch first where it must be transposed, or where its rows are so far apart that they would throw one another out of the
-cache.
+whose DEPTH rows of B stay in the L1 cache (32 KB) while the micro-kernel (`_tile`) runs down the rows of A. What would be read
+in small bits far apart is copied to scratch first, where it lies in the order of use: panels of B, GROUP at a time, and the
+block of A, tile by tile. So is a B that must be transposed.
 
 Every element of C is one chain of fused multiply-adds in the order of k, so the bits do not depend on pieces and blocks.
 """
 
 from .._jit import shared, worker
-from .._tile import TILE, VECTORS, copy_columns, multiply_tile, transpose_columns
+from .._tile import TILE, VECTORS, copy_columns, copy_rows, multiply_tile, transpose_columns
 
 __all__ = ["product_piece", "scratch_size"]
 
 DEPTH = 256
 BLOCK_ROWS = 256
-FAR = 1024  # bytes between rows of B from which on it is copied,
-MANY = 4  # if so many tiles of rows share the copy
+GROUP = 4  # panels of B that are copied together: pieces of rows four times as long
+FAR = 1024  # bytes between rows of B, or columns of A, from which on they are copied,
+MANY = 4  # if so many tiles of rows, or panels, share the copy
 _ROW_BYTES = TILE.vector_bytes * VECTORS
+_STRIP = 16  # rows of B that are copied at a time
 
 
 @shared
 def scratch_size():
     """Elements of scratch that a piece needs."""
-    return DEPTH * _ROW_BYTES // 4
+    return (BLOCK_ROWS + TILE.rows[0]) * DEPTH + GROUP * DEPTH * _ROW_BYTES // 4
+
+
+@worker
+def _copy_panels(scratch, depth, columns, b, b_k, b_column, packed):
+    """GROUP panels of B, `columns` in all, each DEPTH rows from the last. b, packed: addresses."""
+    size = scratch.itemsize
+    panel = _ROW_BYTES // size
+    if b_column != 1:
+        for j in range(0, columns, panel):
+            transpose_columns(
+                scratch, depth, min(panel, columns - j), b + size * j * b_column, b_column, packed + size * j * DEPTH
+            )
+        return
+    for k0 in range(0, depth, _STRIP):
+        rows, source = min(_STRIP, depth - k0), b + size * k0 * b_k
+        for j in range(0, columns, panel):
+            target = packed + size * (j * DEPTH + k0 * panel)
+            copy_columns(scratch, rows, min(panel, columns - j), source + size * j, b_k, target)
+
+
+@worker
+def _copy_tiles(scratch, rows, depth, a, a_k, copied):
+    """A block of A whose columns are contiguous, tile by tile: the rows of a tile stand together for each k."""
+    size, tile = scratch.itemsize, TILE.rows[0]
+    for k0 in range(0, depth, _STRIP):
+        terms = min(_STRIP, depth - k0)
+        for i in range(0, rows, tile):
+            copy_rows(
+                scratch, terms, min(tile, rows - i), a + size * (k0 * a_k + i), a_k, copied + size * (i * depth + k0 * tile)
+            )
 
 
 @worker
@@ -45,8 +77,8 @@ def product_piece(piece, pieces, m, n, k, a, a_row, a_k, b, b_k, b_column, first
     """One piece of C = first + A·B.
 
     m, n, k: C is (m, n), C-contiguous, A (m, k), B (k, n). a, b, first, c: addresses of their first elements; first may be 0
-    for zeros. a_row, a_k, b_k, b_column, first_row: strides in elements; either b_k or b_column is 1. scratch: (scratch_size(),)
-    of the arrays' dtype, this piece's own. Returns the bounds of the piece in C: its rows, then its columns.
+    for zeros. a_row, a_k, b_k, b_column, first_row: strides in elements; one of A's and one of B's is 1. scratch:
+    (scratch_size(),) of the arrays' dtype, this piece's own. Returns the bounds of the piece in C: its rows, then its columns.
     """
     size = scratch.itemsize
     panel, tile_rows = _ROW_BYTES // size, TILE.rows[0]
@@ -55,27 +87,35 @@ def product_piece(piece, pieces, m, n, k, a, a_row, a_k, b, b_k, b_column, first
     y, x = piece % down, piece // down
     row, row_end = tiles * y // down * tile_rows, min(m, tiles * (y + 1) // down * tile_rows)
     column, column_end = panels * x // across * panel, min(n, panels * (x + 1) // across * panel)
-    copied = scratch.ctypes.data
-    copies = b_column != 1 or (b_k * size >= FAR and row_end - row >= MANY * tile_rows)
+    copies_a = a_k != 1 and a_k * size >= FAR and column_end - column >= MANY * panel
+    copies_b = b_column != 1 or (b_k * size >= FAR and row_end - row >= MANY * tile_rows)
+    tiles_at = scratch.ctypes.data
+    panels_at = tiles_at + size * (BLOCK_ROWS + tile_rows) * DEPTH
     for i0 in range(row, row_end, BLOCK_ROWS):
         i1 = min(row_end, i0 + BLOCK_ROWS)
         for k0 in range(0, k, DEPTH):
             depth = min(k - k0, DEPTH)
-            for j in range(column, column_end, panel):
-                columns = min(panel, column_end - j)
-                source, step = b + size * (k0 * b_k + j * b_column), b_k
-                if copies:
-                    if b_column == 1:
-                        copy_columns(scratch, depth, columns, source, b_k, copied)
-                    else:
-                        transpose_columns(scratch, depth, columns, source, b_column, copied)
-                    source, step = copied, panel
-                before, before_row = (first, first_row) if k0 == 0 else (c, n)
-                shift = size * j if before != 0 else 0
-                i = i0
-                while i < i1:
-                    i += multiply_tile(
-                        scratch, i1 - i, columns, depth, a + size * (i * a_row + k0 * a_k), a_row, a_k, source, step,
-                        before + (shift + size * i * before_row if before != 0 else 0), before_row, c + size * (i * n + j), n,
-                    )  # fmt: skip
+            block, block_row, block_k, tile_step = a + size * (i0 * a_row + k0 * a_k), a_row, a_k, size * tile_rows * a_row
+            if copies_a:
+                _copy_tiles(scratch, i1 - i0, depth, block, a_k, tiles_at)
+                block, block_row, block_k, tile_step = tiles_at, 1, tile_rows, size * tile_rows * depth
+            before, before_row = (first, first_row) if k0 == 0 else (c, n)
+            for g0 in range(column, column_end, GROUP * panel):
+                g1 = min(column_end, g0 + GROUP * panel)
+                source, step, panel_step = b + size * (k0 * b_k + g0 * b_column), b_k, size * panel
+                if copies_b:
+                    _copy_panels(scratch, depth, g1 - g0, source, b_k, b_column, panels_at)
+                    source, step, panel_step = panels_at, panel, size * panel * DEPTH
+                for j in range(g0, g1, panel):
+                    columns = min(panel, g1 - j)
+                    tile, i = block, i0
+                    while i < i1:
+                        start = before + size * (j + i * before_row) if before != 0 else 0
+                        done = multiply_tile(
+                            scratch, i1 - i, columns, depth, tile, block_row, block_k, source, step, start, before_row,
+                            c + size * (i * n + j), n,
+                        )  # fmt: skip
+                        i += done
+                        tile += tile_step if done == tile_rows else size * done * block_row
+                    source += panel_step
     return row, row_end, column, column_end
