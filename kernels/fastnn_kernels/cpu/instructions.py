@@ -13,7 +13,7 @@ from .._jit import instruction, worker
 from . import activations, batchnorm, dropout, gather, linear, losses, optimizers, reductions
 from ._rows import row_chunks
 from .gemm import scratch_size
-from .program import FIRST, PENALTY, ROWS, SCALE, SCORE, STOP, TOTAL
+from .program import FIRST, PENALTY, ROWS, SCALE, SCORE, STOP, TOTAL, view_at
 from .reductions import LANES, sum_chunks
 
 __all__ = [
@@ -44,13 +44,18 @@ STEPS = 2**32  # dropout's steps are counted modulo this
 
 @worker
 def _matrix(array, offset, m, n):
-    return array[offset : offset + m * n].reshape((m, n))
+    return view_at(array, offset, (m, n))
+
+
+@worker
+def _vector(array, offset, size):
+    return view_at(array, offset, (size,))
 
 
 @worker
 def _maybe(array, offset, size):
     """A piece of an array, or nothing for offset -1."""
-    return array[offset : offset + size] if offset >= 0 else array[:0]
+    return view_at(array, max(offset, 0), (size if offset >= 0 else 0,))
 
 
 # inputs
@@ -65,7 +70,7 @@ def _gather(dtype):
             m, first = context.state[ROWS], context.state[FIRST]
             elements = context.source.view(dtype)
             rows = elements.reshape((elements.size // n, n))
-            gather_rows(rows, context.order[first : first + m], reals[0], _matrix(context.work, y, m, n))
+            gather_rows(rows, _vector(context.order, first, m), reals[0], _matrix(context.work, y, m, n))
 
         return run
 
@@ -120,7 +125,7 @@ def linear_backward(build):
 @worker
 def _affine(parameters, offset, work, otherwise, n):
     """gamma or beta: a parameter, or constants in work where there is none."""
-    return parameters[offset : offset + n] if offset >= 0 else work[otherwise : otherwise + n]
+    return _vector(parameters, offset, n) if offset >= 0 else _vector(work, otherwise, n)
 
 
 @instruction
@@ -145,8 +150,8 @@ def batchnorm_forward(build):
             _matrix(work, x, m, n), _affine(context.parameters, gamma, work, ones, n),
             _affine(context.parameters, beta, work, zeros, n), reals[0], momentum, reals[2] != 0.0,
             row[13], reals[3], p, np.uint64(row[14]), step, row[15],
-            context.scratch[partials : partials + chunks * 4 * n].reshape((chunks, 4, n)),
-            buffers[mean : mean + n], buffers[var : var + n], _matrix(work, stats, 3, n), _matrix(work, y, m, n),
+            view_at(context.scratch, partials, (chunks, 4, n)),
+            _vector(buffers, mean, n), _vector(buffers, var, n), _matrix(work, stats, 3, n), _matrix(work, y, m, n),
         )  # fmt: skip
         if counter >= 0:
             context.state[counter] = (step + 1) % STEPS
@@ -165,7 +170,7 @@ def batchnorm_inference(build):
         m, work, buffers = context.state[ROWS], context.work, context.buffers
         inference(
             _matrix(work, x, m, n), _affine(context.parameters, gamma, work, ones, n),
-            _affine(context.parameters, beta, work, zeros, n), buffers[mean : mean + n], buffers[var : var + n],
+            _affine(context.parameters, beta, work, zeros, n), _vector(buffers, mean, n), _vector(buffers, var, n),
             reals[0], row[11], reals[1], _matrix(work, stats, 3, n), _matrix(work, y, m, n),
         )  # fmt: skip
 
@@ -188,7 +193,7 @@ def batchnorm_backward(build):
         backward(
             _matrix(work, dy, m, n), _matrix(work, x, m, n), _matrix(work, y, m, n),
             _affine(context.parameters, gamma, work, ones, n), _matrix(work, stats, 3, n), True, row[13], reals[0], reals[1],
-            context.scratch[partials : partials + chunks * 2 * n].reshape((chunks, 2, n)),
+            view_at(context.scratch, partials, (chunks, 2, n)),
             _affine(gradients, dgamma, work, unused, n), _affine(gradients, dbeta, work, unused + n, n),
             _matrix(work, dx, m, n),
         )  # fmt: skip
@@ -203,7 +208,7 @@ def activation_forward(build):
 
     def run(row, reals, context):
         size, x, y = context.state[ROWS] * row[1], row[3], row[4]
-        forward(context.work[x : x + size], row[2], reals[0], context.work[y : y + size])
+        forward(_vector(context.work, x, size), row[2], reals[0], _vector(context.work, y, size))
 
     return run
 
@@ -215,7 +220,7 @@ def activation_backward(build):
 
     def run(row, reals, context):
         size, dy, y, dx, work = context.state[ROWS] * row[1], row[3], row[4], row[5], context.work
-        backward(work[dy : dy + size], work[y : y + size], row[2], reals[0], work[dx : dx + size])
+        backward(_vector(work, dy, size), _vector(work, y, size), row[2], reals[0], _vector(work, dx, size))
 
     return run
 
@@ -228,7 +233,7 @@ def dropout_forward(build):
     def run(row, reals, context):
         size, x, y, counter = context.state[ROWS] * row[1], row[2], row[3], row[6]
         step = context.state[counter]
-        forward(context.work[x : x + size], reals[0], np.uint64(row[4]), step, row[5], context.work[y : y + size])
+        forward(_vector(context.work, x, size), reals[0], np.uint64(row[4]), step, row[5], _vector(context.work, y, size))
         context.state[counter] = (step + 1) % STEPS
 
     return run
@@ -242,7 +247,7 @@ def dropout_backward(build):
     def run(row, reals, context):
         size, dy, dx, work = context.state[ROWS] * row[1], row[2], row[3], context.work
         step = (context.state[row[6]] + STEPS - 1) % STEPS
-        backward(work[dy : dy + size], reals[0], np.uint64(row[4]), step, row[5], work[dx : dx + size])
+        backward(_vector(work, dy, size), reals[0], np.uint64(row[4]), step, row[5], _vector(work, dx, size))
 
     return run
 
@@ -254,7 +259,7 @@ def relu_dropout_backward(build):
 
     def run(row, reals, context):
         size, dy, y, dx, work = context.state[ROWS] * row[1], row[2], row[3], row[4], context.work
-        backward(work[dy : dy + size], work[y : y + size], reals[0], work[dx : dx + size])
+        backward(_vector(work, dy, size), _vector(work, y, size), reals[0], _vector(work, dx, size))
 
     return run
 
@@ -298,9 +303,9 @@ def cross_entropy(build):
     def run(row, reals, context):
         k, z, dz, values, scores = row[1], row[2], row[3], row[4], row[5]
         m, first, work = context.state[ROWS], context.state[FIRST], context.work
-        loss, hits = work[values : values + m], work[scores : scores + m]
+        loss, hits = _vector(work, values, m), _vector(work, scores, m)
         gradient(
-            _matrix(work, z, m, k), context.labels[first : first + m], reals[0], 1.0 if row[6] else 1.0 / m, loss, hits,
+            _matrix(work, z, m, k), _vector(context.labels, first, m), reals[0], 1.0 if row[6] else 1.0 / m, loss, hits,
             _matrix(work, dz, m, k),
         )  # fmt: skip
         _account(loss, context.results, m)
@@ -323,7 +328,7 @@ def _target_rows(context, k, offset):
     rows = _matrix(context.work, offset, m, k)
     for i in range(m):
         source = context.order[first + i] * k
-        rows[i] = context.targets[source : source + k]
+        rows[i] = _vector(context.targets, source, k)
     return rows
 
 
@@ -336,7 +341,7 @@ def soft_cross_entropy(build):
         k, z, dz, values, log_sums, weights, room = row[1], row[2], row[3], row[4], row[5], row[6], row[7]
         m, work = context.state[ROWS], context.work
         logits, targets = _matrix(work, z, m, k), _target_rows(context, k, row[9])
-        sums, loss, dloss = _matrix(work, log_sums, 2, m), work[values : values + m], work[weights : weights + m]
+        sums, loss, dloss = _matrix(work, log_sums, 2, m), _vector(work, values, m), _vector(work, weights, m)
         forward(logits, targets, reals[0], _matrix(work, room, m, k), sums, loss)
         _account(loss, context.results, m)
         _fill(dloss, 1.0 if row[8] else 1.0 / m)
@@ -358,12 +363,12 @@ def squared_error(build):
         m, work = context.state[ROWS], context.work
         size = m * k
         targets = _target_rows(context, k, row[7]).reshape(size)
-        prediction, loss, dloss = work[z : z + size], work[values : values + size], work[weights : weights + size]
+        prediction, loss, dloss = _vector(work, z, size), _vector(work, values, size), _vector(work, weights, size)
         forward(prediction, targets, loss)
         _account(loss, context.results, m if row[6] == 0 else size)
         _fill(dloss, 1.0 if row[6] else 1.0 / size)
         if dz >= 0:
-            backward(dloss, prediction, targets, work[dz : dz + size])
+            backward(dloss, prediction, targets, _vector(work, dz, size))
 
     return run
 
@@ -381,7 +386,7 @@ def penalty(build):
         share = 1.0 / m if row[3] else 1.0
         l1, l2 = reals[0] * share, reals[1] * share
         chunks = sum_chunks(size)
-        room = context.scratch[partials : partials + chunks * 2 * LANES].reshape((chunks, 2 * LANES))
+        room = view_at(context.scratch, partials, (chunks, 2 * LANES))
         sums = context.scratch[partials + chunks * 2 * LANES : partials + chunks * 2 * LANES + 2]
         update(context.parameters[:size], l1, l2, room, context.gradients[:size], sums)
         value = l1 * sums[0] + 0.5 * l2 * sums[1]
@@ -398,7 +403,7 @@ def clip_norm(build):
     def run(row, reals, context):
         partials, gradients = row[1], context.gradients
         chunks = sum_chunks(gradients.size)
-        room = context.scratch[partials : partials + chunks * LANES].reshape((chunks, LANES))
+        room = view_at(context.scratch, partials, (chunks, LANES))
         out = context.scratch[partials + chunks * LANES : partials + chunks * LANES + 1]
         squared_norm(gradients, room, out)
         norm = math.sqrt(out[0])
