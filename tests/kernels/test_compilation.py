@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import fastnn_kernels
+from fastnn_kernels.cpu.random import philox
 
 SCRIPT = """
 import sys
@@ -147,3 +148,9 @@ def test_importing_compiles_nothing():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_worker_refuses_to_be_called_from_python():
+    for _ in range(2):
+        with pytest.raises(TypeError, match="philox: expected a call from compiled code"):
+            philox(1, 2, 3, 4)

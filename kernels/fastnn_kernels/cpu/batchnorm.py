@@ -29,7 +29,7 @@ from numba import prange
 
 from .._jit import kernel, worker
 from ._rows import row_chunks, tile_rows
-from .activations import IDENTITY, activate, activation_backward_segment
+from .activations import IDENTITY, activate, activation_backward_segment, copy
 from .dropout import dropout_segment, dropout_threshold, relu_dropout_backward_segment
 
 __all__ = ["batchnorm_backward", "batchnorm_forward", "batchnorm_inference"]
@@ -41,6 +41,25 @@ _STRIP = 256
 @worker
 def _strips(n):
     return (n + _STRIP - 1) // _STRIP
+
+
+# Workers on four rows take the rows as arguments: LLVM may then hold them to be apart, and checks for no overlaps, which would be
+# half of the time of short rows, and most of the compilation's.
+
+
+@worker
+def _add_four(x0, x1, x2, x3, sums):
+    for j in range(sums.size):
+        sums[j] += (np.float64(x0[j]) + np.float64(x1[j])) + (np.float64(x2[j]) + np.float64(x3[j]))
+
+
+@worker
+def _add_four_squares(x0, x1, x2, x3, mean, sums):
+    for j in range(sums.size):
+        center = mean[j]
+        d0, d1 = np.float64(x0[j]) - center, np.float64(x1[j]) - center
+        d2, d3 = np.float64(x2[j]) - center, np.float64(x3[j]) - center
+        sums[j] = sums[j] + d0 * d0 + d1 * d1 + d2 * d2 + d3 * d3
 
 
 @worker
@@ -60,9 +79,7 @@ def _chunk_moments(x, i0, i1, j0, j1, moments):
             block_mean[j] = 0.0
             block_m2[j] = 0.0
         for i in range(b0, fours, 4):
-            x0, x1, x2, x3 = x[i, j0:j1], x[i + 1, j0:j1], x[i + 2, j0:j1], x[i + 3, j0:j1]
-            for j in range(width):
-                block_mean[j] += (np.float64(x0[j]) + np.float64(x1[j])) + (np.float64(x2[j]) + np.float64(x3[j]))
+            _add_four(x[i, j0:j1], x[i + 1, j0:j1], x[i + 2, j0:j1], x[i + 3, j0:j1], block_mean)
         for i in range(fours, b1):
             x0 = x[i, j0:j1]
             for j in range(width):
@@ -71,12 +88,7 @@ def _chunk_moments(x, i0, i1, j0, j1, moments):
         for j in range(width):
             block_mean[j] *= share
         for i in range(b0, fours, 4):
-            x0, x1, x2, x3 = x[i, j0:j1], x[i + 1, j0:j1], x[i + 2, j0:j1], x[i + 3, j0:j1]
-            for j in range(width):
-                center = block_mean[j]
-                d0, d1 = np.float64(x0[j]) - center, np.float64(x1[j]) - center
-                d2, d3 = np.float64(x2[j]) - center, np.float64(x3[j]) - center
-                block_m2[j] = block_m2[j] + d0 * d0 + d1 * d1 + d2 * d2 + d3 * d3
+            _add_four_squares(x[i, j0:j1], x[i + 1, j0:j1], x[i + 2, j0:j1], x[i + 3, j0:j1], block_mean, block_m2)
         for i in range(fours, b1):
             x0 = x[i, j0:j1]
             for j in range(width):
@@ -117,25 +129,33 @@ def _finish_statistics(partials, m, eps, momentum, unbiased, running_mean, runni
 
 
 @worker
+def _normalise_four(x0, x1, x2, x3, gamma, beta, mean, rest, rho, y0, y1, y2, y3):
+    for j in range(gamma.size):
+        center = mean[j]
+        scale = gamma[j] * rho[j]
+        shift = beta[j] - rest[j] * scale
+        y0[j] = (x0[j] - center) * scale + shift
+        y1[j] = (x1[j] - center) * scale + shift
+        y2[j] = (x2[j] - center) * scale + shift
+        y3[j] = (x3[j] - center) * scale + shift
+
+
+@worker
+def _normalise_row(x, gamma, beta, mean, rest, rho, y):
+    for j in range(gamma.size):
+        scale = gamma[j] * rho[j]
+        y[j] = (x[j] - mean[j]) * scale + (beta[j] - rest[j] * scale)
+
+
+@worker
 def _normalise_tile(x, gamma, beta, stats, i0, i1, y):
-    mean, rest, rho = stats[0], stats[1], stats[2]
     fours = i1 - (i1 - i0) % 4
     for i in range(i0, fours, 4):
-        x0, x1, x2, x3 = x[i], x[i + 1], x[i + 2], x[i + 3]
-        y0, y1, y2, y3 = y[i], y[i + 1], y[i + 2], y[i + 3]
-        for j in range(gamma.size):
-            center = mean[j]
-            scale = gamma[j] * rho[j]
-            shift = beta[j] - rest[j] * scale
-            y0[j] = (x0[j] - center) * scale + shift
-            y1[j] = (x1[j] - center) * scale + shift
-            y2[j] = (x2[j] - center) * scale + shift
-            y3[j] = (x3[j] - center) * scale + shift
+        _normalise_four(
+            x[i], x[i + 1], x[i + 2], x[i + 3], gamma, beta, stats[0], stats[1], stats[2], y[i], y[i + 1], y[i + 2], y[i + 3]
+        )
     for i in range(fours, i1):
-        x0, y0 = x[i], y[i]
-        for j in range(gamma.size):
-            scale = gamma[j] * rho[j]
-            y0[j] = (x0[j] - mean[j]) * scale + (beta[j] - rest[j] * scale)
+        _normalise_row(x[i], gamma, beta, stats[0], stats[1], stats[2], y[i])
 
 
 @kernel
@@ -204,6 +224,24 @@ def _derivative_rows(dy, y, kind, slope, p, i0, i1, j0, j1, dz):
 
 
 @worker
+def _add_four_products(x0, x1, x2, x3, g0, g1, g2, g3, mean, rest, plain, weighted):
+    for j in range(mean.size):
+        center = np.float64(mean[j]) + np.float64(rest[j])
+        d0, d1, d2, d3 = np.float64(g0[j]), np.float64(g1[j]), np.float64(g2[j]), np.float64(g3[j])
+        plain[j] += (d0 + d1) + (d2 + d3)
+        weighted[j] = weighted[j] + d0 * (x0[j] - center) + d1 * (x1[j] - center) + d2 * (x2[j] - center) + d3 * (x3[j] - center)
+
+
+@worker
+def _add_product(x, g, mean, rest, plain, weighted):
+    for j in range(mean.size):
+        center = np.float64(mean[j]) + np.float64(rest[j])
+        d = np.float64(g[j])
+        plain[j] += d
+        weighted[j] += d * (x[j] - center)
+
+
+@worker
 def _chunk_sums(dy, x, stats, i0, i1, j0, j1, sums):
     """Σ dy and Σ dy · (x - μ) of x[i0:i1, j0:j1], into rows 0 and 1 of sums (2, n)."""
     mean, rest = stats[0, j0:j1], stats[1, j0:j1]
@@ -213,51 +251,48 @@ def _chunk_sums(dy, x, stats, i0, i1, j0, j1, sums):
         weighted[j] = 0.0
     fours = i1 - (i1 - i0) % 4
     for i in range(i0, fours, 4):
-        x0, x1, x2, x3 = x[i, j0:j1], x[i + 1, j0:j1], x[i + 2, j0:j1], x[i + 3, j0:j1]
-        g0, g1, g2, g3 = dy[i, j0:j1], dy[i + 1, j0:j1], dy[i + 2, j0:j1], dy[i + 3, j0:j1]
-        for j in range(j1 - j0):
-            center = np.float64(mean[j]) + np.float64(rest[j])
-            d0, d1, d2, d3 = np.float64(g0[j]), np.float64(g1[j]), np.float64(g2[j]), np.float64(g3[j])
-            plain[j] += (d0 + d1) + (d2 + d3)
-            weighted[j] = (
-                weighted[j] + d0 * (x0[j] - center) + d1 * (x1[j] - center) + d2 * (x2[j] - center) + d3 * (x3[j] - center)
-            )
+        _add_four_products(
+            x[i, j0:j1], x[i + 1, j0:j1], x[i + 2, j0:j1], x[i + 3, j0:j1],
+            dy[i, j0:j1], dy[i + 1, j0:j1], dy[i + 2, j0:j1], dy[i + 3, j0:j1], mean, rest, plain, weighted,
+        )  # fmt: skip
     for i in range(fours, i1):
-        x0, g0 = x[i, j0:j1], dy[i, j0:j1]
-        for j in range(j1 - j0):
-            center = np.float64(mean[j]) + np.float64(rest[j])
-            d0 = np.float64(g0[j])
-            plain[j] += d0
-            weighted[j] += d0 * (x0[j] - center)
+        _add_product(x[i, j0:j1], dy[i, j0:j1], mean, rest, plain, weighted)
+
+
+@worker
+def _gradient_four(x0, x1, x2, x3, gamma, mean, rest, rho, dgamma, dbeta, share, d0, d1, d2, d3):
+    for j in range(gamma.size):
+        center, scale = mean[j], gamma[j] * rho[j]
+        # share is 0 in use, where a sum that is not finite must not reach the other rows
+        slope = dgamma[j] * rho[j] * share if share > 0 else share
+        shift = dbeta[j] * share - rest[j] * slope if share > 0 else share
+        d0[j] = scale * (d0[j] - shift - (x0[j] - center) * slope)
+        d1[j] = scale * (d1[j] - shift - (x1[j] - center) * slope)
+        d2[j] = scale * (d2[j] - shift - (x2[j] - center) * slope)
+        d3[j] = scale * (d3[j] - shift - (x3[j] - center) * slope)
+
+
+@worker
+def _gradient_row(x, gamma, mean, rest, rho, dgamma, dbeta, share, d):
+    for j in range(gamma.size):
+        slope = dgamma[j] * rho[j] * share if share > 0 else share
+        shift = dbeta[j] * share - rest[j] * slope if share > 0 else share
+        d[j] = gamma[j] * rho[j] * (d[j] - shift - (x[j] - mean[j]) * slope)
 
 
 @worker
 def _gradient_tile(dz, x, gamma, stats, dgamma, dbeta, share, i0, i1, dx):
-    mean, rest, rho = stats[0], stats[1], stats[2]
     n = gamma.size
     if dz.ctypes.data != dx.ctypes.data:
-        source, target = dz.reshape(dz.size)[i0 * n : i1 * n], dx.reshape(dx.size)[i0 * n : i1 * n]
-        for j in range(source.size):
-            target[j] = source[j]
+        copy(dz.reshape(dz.size)[i0 * n : i1 * n], dx.reshape(dx.size)[i0 * n : i1 * n])
     fours = i1 - (i1 - i0) % 4
-    for i in range(i0, fours, 4):  # in place, so that it vectorises whether or not dz is dx
-        x0, x1, x2, x3 = x[i], x[i + 1], x[i + 2], x[i + 3]
-        d0, d1, d2, d3 = dx[i], dx[i + 1], dx[i + 2], dx[i + 3]
-        for j in range(n):
-            center, scale = mean[j], gamma[j] * rho[j]
-            # share is 0 in use, where a sum that is not finite must not reach the other rows
-            slope = dgamma[j] * rho[j] * share if share > 0 else share
-            shift = dbeta[j] * share - rest[j] * slope if share > 0 else share
-            d0[j] = scale * (d0[j] - shift - (x0[j] - center) * slope)
-            d1[j] = scale * (d1[j] - shift - (x1[j] - center) * slope)
-            d2[j] = scale * (d2[j] - shift - (x2[j] - center) * slope)
-            d3[j] = scale * (d3[j] - shift - (x3[j] - center) * slope)
+    for i in range(i0, fours, 4):
+        _gradient_four(
+            x[i], x[i + 1], x[i + 2], x[i + 3], gamma, stats[0], stats[1], stats[2], dgamma, dbeta, share,
+            dx[i], dx[i + 1], dx[i + 2], dx[i + 3],
+        )  # fmt: skip
     for i in range(fours, i1):
-        x0, d0 = x[i], dx[i]
-        for j in range(n):
-            slope = dgamma[j] * rho[j] * share if share > 0 else share
-            shift = dbeta[j] * share - rest[j] * slope if share > 0 else share
-            d0[j] = gamma[j] * rho[j] * (d0[j] - shift - (x0[j] - mean[j]) * slope)
+        _gradient_row(x[i], gamma, stats[0], stats[1], stats[2], dgamma, dbeta, share, dx[i])
 
 
 @kernel

@@ -100,7 +100,7 @@ def relu_dropout_backward_segment(dy, y, scale, dx):
 def relu_dropout_backward(dy, y, p, dx):
     """dx = dy · mask / (1 - p) where ReLU let through, else 0; from y = dropout(relu(x)), which is 0 in either case.
 
-    dy, y: (size,) float. p: float in [0, 1). dx: (size,), wholly overwritten; may be dy, at a third of the speed.
+    dy, y: (size,) float. p: float in [0, 1). dx: (size,), wholly overwritten; may be dy.
     """
     scale = dy.dtype.type(1.0 / (1.0 - p))
     for chunk in prange((dy.size + CHUNK - 1) // CHUNK):
