@@ -76,7 +76,10 @@ def _inner(function: Callable[..., Any], **options: Any) -> Any:
         def refuse(*args: Any, **kwargs: Any) -> None:
             raise TypeError(f"{function.__name__}: expected a call from compiled code, got one from Python")
 
-        dispatcher._insert = lambda *args, **kwargs: None  # type: ignore[attr-defined]
+        def not_callable(*args: Any, **kwargs: Any) -> None:
+            """Instead of entering the compiled code in the table of what Python can call."""
+
+        dispatcher._insert = not_callable  # type: ignore[attr-defined]
         dispatcher._compile_for_args = refuse  # type: ignore[attr-defined]
     return dispatcher
 
