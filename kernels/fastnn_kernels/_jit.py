@@ -40,7 +40,7 @@ from numba.core.serialize import dumps
 from numba.extending import register_jitable
 from numba.np.ufunc.parallel import _launch_threads
 
-__all__ = ["OPTIONS", "Instruction", "Kernel", "cache_folder", "instruction", "kernel", "shared", "worker"]
+__all__ = ["OPTIONS", "Instruction", "Kernel", "apart", "cache_folder", "instruction", "kernel", "shared", "worker"]
 
 OPTIONS = {"fastmath": {"contract", "nsz"}, "error_model": "numpy", "nogil": True}
 _IMPORT = re.compile(r"^\s*from\s+(\.[\w.]*)\s+import\s+(\([^)]*\)|[^\n]*)", re.MULTILINE)
@@ -65,6 +65,11 @@ def shared(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def worker(function: Callable[..., Any]) -> Any:
     """Compile a helper for use inside kernels (never cached by itself: it is inlined into its callers)."""
+    return _inner(function)
+
+
+def apart(function: Callable[..., Any]) -> Any:
+    """A worker whose arrays do not overlap, or are one and the same array read and written element by element (see `_Apart`)."""
     return _inner(function, pipeline_class=_Apart)
 
 

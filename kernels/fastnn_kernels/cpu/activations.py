@@ -16,7 +16,7 @@ Source for SELU: G. Klambauer et al., "Self-normalizing neural networks", NeurIP
 import numpy as np
 from numba import prange
 
-from .._jit import kernel, worker
+from .._jit import apart, kernel
 from ._math import expm1, sigmoid, tanh
 
 __all__ = [
@@ -44,7 +44,7 @@ SELU_SCALE = 1.0507009873554804934193349852946
 CHUNK = 8192  # elements a task: 32 KB of float32
 
 
-@worker
+@apart
 def activate(y, kind, slope):
     """One activation of a 1-D piece, in place."""
     n = y.size
@@ -69,14 +69,14 @@ def activate(y, kind, slope):
             y[i] = y[i] * scale if y[i] > zero else expm1(y[i]) * low
 
 
-@worker
+@apart
 def copy(x, y):
     """y = x."""
     for i in range(x.size):
         y[i] = x[i]
 
 
-@worker
+@apart
 def _activation_segment(x, kind, slope, y):
     zero = x.dtype.type(0.0)
     if kind == RELU and x.ctypes.data != y.ctypes.data:  # so cheap that a copy would show: 0.05 ns an element
@@ -87,7 +87,7 @@ def _activation_segment(x, kind, slope, y):
     activate(y, kind, slope)
 
 
-@worker
+@apart
 def activation_backward_segment(dy, y, kind, slope, dx):
     """The derivative of a 1-D piece. dx and dy may be one."""
     n = dy.size

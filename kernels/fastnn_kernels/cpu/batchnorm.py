@@ -27,7 +27,7 @@ import math
 import numpy as np
 from numba import prange
 
-from .._jit import kernel, worker
+from .._jit import apart, kernel
 from ._rows import row_chunks, tile_rows
 from .activations import IDENTITY, activate, activation_backward_segment, copy
 from .dropout import dropout_segment, dropout_threshold, relu_dropout_backward_segment
@@ -38,7 +38,7 @@ _BLOCK_ROWS = 16
 _STRIP = 256
 
 
-@worker
+@apart
 def _strips(n):
     return (n + _STRIP - 1) // _STRIP
 
@@ -47,13 +47,13 @@ def _strips(n):
 # half of the time of short rows, and most of the compilation's.
 
 
-@worker
+@apart
 def _add_four(x0, x1, x2, x3, sums):
     for j in range(sums.size):
         sums[j] += (np.float64(x0[j]) + np.float64(x1[j])) + (np.float64(x2[j]) + np.float64(x3[j]))
 
 
-@worker
+@apart
 def _add_four_squares(x0, x1, x2, x3, mean, sums):
     for j in range(sums.size):
         center = mean[j]
@@ -62,7 +62,7 @@ def _add_four_squares(x0, x1, x2, x3, mean, sums):
         sums[j] = sums[j] + d0 * d0 + d1 * d1 + d2 * d2 + d3 * d3
 
 
-@worker
+@apart
 def _chunk_moments(x, i0, i1, j0, j1, moments):
     """Mean and sum of squared deviations of x[i0:i1, j0:j1], into rows 0 and 1 of moments (4, n)."""
     mean, m2 = moments[0, j0:j1], moments[1, j0:j1]
@@ -97,7 +97,7 @@ def _chunk_moments(x, i0, i1, j0, j1, moments):
         _merge(mean, m2, b0 - i0, block_mean, block_m2, rows)
 
 
-@worker
+@apart
 def _merge(mean, m2, count, other_mean, other_m2, other_count):
     """Chan's formula, column by column, into mean and m2."""
     total = count + other_count
@@ -109,7 +109,7 @@ def _merge(mean, m2, count, other_mean, other_m2, other_count):
         m2[j] += other_m2[j] + delta * delta * weight
 
 
-@worker
+@apart
 def _finish_statistics(partials, m, eps, momentum, unbiased, running_mean, running_var, stats):
     """Merge the chunks in order, update the running statistics, and write stats."""
     chunks = partials.shape[0]
@@ -128,7 +128,7 @@ def _finish_statistics(partials, m, eps, momentum, unbiased, running_mean, runni
             running_var[j] = (1.0 - momentum) * running_var[j] + momentum * (var * bessel)
 
 
-@worker
+@apart
 def _normalise_four(x0, x1, x2, x3, gamma, beta, mean, rest, rho, y0, y1, y2, y3):
     for j in range(gamma.size):
         center = mean[j]
@@ -140,14 +140,14 @@ def _normalise_four(x0, x1, x2, x3, gamma, beta, mean, rest, rho, y0, y1, y2, y3
         y3[j] = (x3[j] - center) * scale + shift
 
 
-@worker
+@apart
 def _normalise_row(x, gamma, beta, mean, rest, rho, y):
     for j in range(gamma.size):
         scale = gamma[j] * rho[j]
         y[j] = (x[j] - mean[j]) * scale + (beta[j] - rest[j] * scale)
 
 
-@worker
+@apart
 def _normalise_tile(x, gamma, beta, stats, i0, i1, y):
     fours = i1 - (i1 - i0) % 4
     for i in range(i0, fours, 4):
@@ -208,7 +208,7 @@ def batchnorm_inference(x, gamma, beta, running_mean, running_var, eps, kind, sl
         activate(flat[first * n : end * n], kind, slope)
 
 
-@worker
+@apart
 def _derivative_rows(dy, y, kind, slope, p, i0, i1, j0, j1, dz):
     """What comes through dropout and the activation to rows of the normalised matrix."""
     scale, n = dy.dtype.type(1.0 / (1.0 - p)), dy.shape[1]
@@ -223,7 +223,7 @@ def _derivative_rows(dy, y, kind, slope, p, i0, i1, j0, j1, dz):
             activation_backward_segment(flat_dy[first:end], flat_y[first:end], kind, slope, flat_dz[first:end])
 
 
-@worker
+@apart
 def _add_four_products(x0, x1, x2, x3, g0, g1, g2, g3, mean, rest, plain, weighted):
     for j in range(mean.size):
         center = np.float64(mean[j]) + np.float64(rest[j])
@@ -232,7 +232,7 @@ def _add_four_products(x0, x1, x2, x3, g0, g1, g2, g3, mean, rest, plain, weight
         weighted[j] = weighted[j] + d0 * (x0[j] - center) + d1 * (x1[j] - center) + d2 * (x2[j] - center) + d3 * (x3[j] - center)
 
 
-@worker
+@apart
 def _add_product(x, g, mean, rest, plain, weighted):
     for j in range(mean.size):
         center = np.float64(mean[j]) + np.float64(rest[j])
@@ -241,7 +241,7 @@ def _add_product(x, g, mean, rest, plain, weighted):
         weighted[j] += d * (x[j] - center)
 
 
-@worker
+@apart
 def _chunk_sums(dy, x, stats, i0, i1, j0, j1, sums):
     """Σ dy and Σ dy · (x - μ) of x[i0:i1, j0:j1], into rows 0 and 1 of sums (2, n)."""
     mean, rest = stats[0, j0:j1], stats[1, j0:j1]
@@ -259,7 +259,7 @@ def _chunk_sums(dy, x, stats, i0, i1, j0, j1, sums):
         _add_product(x[i, j0:j1], dy[i, j0:j1], mean, rest, plain, weighted)
 
 
-@worker
+@apart
 def _gradient_four(x0, x1, x2, x3, gamma, mean, rest, rho, dgamma, dbeta, share, d0, d1, d2, d3):
     for j in range(gamma.size):
         center, scale = mean[j], gamma[j] * rho[j]
@@ -272,7 +272,7 @@ def _gradient_four(x0, x1, x2, x3, gamma, mean, rest, rho, dgamma, dbeta, share,
         d3[j] = scale * (d3[j] - shift - (x3[j] - center) * slope)
 
 
-@worker
+@apart
 def _gradient_row(x, gamma, mean, rest, rho, dgamma, dbeta, share, d):
     for j in range(gamma.size):
         slope = dgamma[j] * rho[j] * share if share > 0 else share
@@ -280,7 +280,7 @@ def _gradient_row(x, gamma, mean, rest, rho, dgamma, dbeta, share, d):
         d[j] = gamma[j] * rho[j] * (d[j] - shift - (x[j] - mean[j]) * slope)
 
 
-@worker
+@apart
 def _gradient_tile(dz, x, gamma, stats, dgamma, dbeta, share, i0, i1, dx):
     n = gamma.size
     if dz.ctypes.data != dx.ctypes.data:

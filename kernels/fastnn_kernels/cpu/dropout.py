@@ -15,7 +15,7 @@ import numpy as np
 from numba import prange, types
 from numba.extending import intrinsic
 
-from .._jit import kernel, worker
+from .._jit import apart, kernel
 from .._simd import I32, constant, element_pointer, load, splat, store
 from .random import CHUNK, GROUP, emit_philox, philox
 
@@ -50,7 +50,7 @@ def _dropout_group(typing_context, seed, block, step, stream, threshold, scale, 
     return types.void(*words, x.dtype, x, y, types.intp), generate
 
 
-@worker
+@apart
 def dropout_segment(x, threshold, scale, seed, first, step, stream, y):
     """Dropout of a 1-D piece whose first element is number `first` of its array, a multiple of 4. x and y may be one."""
     block = first // 4
@@ -63,7 +63,7 @@ def dropout_segment(x, threshold, scale, seed, first, step, stream, y):
             y[e + w] = x[e + w] * scale if words[w] >= threshold else x.dtype.type(0.0)
 
 
-@worker
+@apart
 def dropout_threshold(p):
     """Random words below it drop their element."""
     return np.uint64(min(np.rint(p * 4294967296.0), 4294967295.0))
@@ -88,7 +88,7 @@ def dropout_forward(x, p, seed, step, stream, y):
 dropout_backward = dropout_forward
 
 
-@worker
+@apart
 def relu_dropout_backward_segment(dy, y, scale, dx):
     """The derivative of ReLU and dropout of a 1-D piece."""
     zero = dy.dtype.type(0.0)

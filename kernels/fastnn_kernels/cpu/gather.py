@@ -9,13 +9,13 @@ and a quarter of the bytes to read.
 import numpy as np
 from numba import prange
 
-from .._jit import kernel, worker
+from .._jit import apart, kernel
 from ._rows import tile_rows
 
 __all__ = ["gather_rows"]
 
 
-@worker
+@apart
 def _gather_tile(source, index, scale, i0, i1, out):
     for i in range(i0, i1):
         row, target = source[index[i]], out[i]

@@ -14,7 +14,7 @@ Source: any text on backpropagation, e.g. Goodfellow, Bengio and Courville, "Dee
 import numpy as np
 from numba import prange
 
-from .._jit import kernel, worker
+from .._jit import apart, kernel, worker
 from .activations import IDENTITY, activate
 from .gemm import product_piece
 
@@ -48,7 +48,7 @@ def linear_forward(x, weight, bias, kind, slope, scratch, y):
         _forward_piece(np.intp(piece), x, weight, bias, kind, slope, scratch, y)
 
 
-@worker
+@apart
 def _add_rows(dz, column, column_end, sums):
     """sums += Σ over rows of dz[:, column:column_end]; an element's bits do not depend on the columns beside it."""
     m = dz.shape[0]

@@ -19,7 +19,7 @@ import math
 import numpy as np
 from numba import prange
 
-from .._jit import kernel, worker
+from .._jit import apart, kernel
 from ._math import exp
 from ._rows import tile_rows
 
@@ -38,7 +38,7 @@ _CHUNK = 8192
 _LONG = 64  # columns
 
 
-@worker
+@apart
 def _log_sum_exp(row, scratch):
     """The largest logit of a row, and log Σ e^(z - it); scratch is a row for the exponentials, whose loop then vectorises.
 
@@ -55,7 +55,7 @@ def _log_sum_exp(row, scratch):
     return top, row.dtype.type(math.log(total))
 
 
-@worker
+@apart
 def _label_loss(z, label, smoothing, scratch):
     """The two parts of log Σ eᶻ, and the loss of a row against its label."""
     top, log_sum = _log_sum_exp(z, scratch)
@@ -68,7 +68,7 @@ def _label_loss(z, label, smoothing, scratch):
     return top, log_sum, loss
 
 
-@worker
+@apart
 def _label_gradient(weight, z, label, hit, everywhere, top, log_sum, dz):
     zero = z.dtype.type(0.0)
     for j in range(z.size):
@@ -76,7 +76,7 @@ def _label_gradient(weight, z, label, hit, everywhere, top, log_sum, dz):
         dz[j] = weight * (exp((z[j] - top) - log_sum) - target)
 
 
-@worker
+@apart
 def _soft_loss(z, t, smoothing, scratch):
     """The two parts of log Σ eᶻ, and the loss of a row against probabilities."""
     top, log_sum = _log_sum_exp(z, scratch)
@@ -88,7 +88,7 @@ def _soft_loss(z, t, smoothing, scratch):
     return top, log_sum, loss
 
 
-@worker
+@apart
 def _soft_gradient(weight, z, t, hit, everywhere, top, log_sum, dz):
     total = z.dtype.type(0.0)
     for j in range(z.size):
@@ -132,7 +132,7 @@ def cross_entropy_backward(dlosses, logits, labels, smoothing, log_sums, dlogits
 # the array's count of references, 13 ns. Loops that are to vectorise take views.
 
 
-@worker
+@apart
 def _top(z, first, k):
     top = z[first]
     for j in range(1, k):
@@ -140,26 +140,26 @@ def _top(z, first, k):
     return top
 
 
-@worker
+@apart
 def _less(z, top, out):
     for j in range(z.size):
         out[j] = z[j] - top
 
 
-@worker
+@apart
 def _share(out, scale, share, everywhere):
     for j in range(out.size):
         out[j] = scale * (out[j] * share - everywhere)
 
 
-@worker
+@apart
 def _exponentials(y, begin, end):
     piece = y[begin:end]
     for i in range(piece.size):
         piece[i] = exp(piece[i])
 
 
-@worker
+@apart
 def _sum(y, first, k):
     """One sum in order where it is short, since rows overlap; else four side by side, which need not wait for one another."""
     s0 = s1 = s2 = s3 = y.dtype.type(0.0)
@@ -175,7 +175,7 @@ def _sum(y, first, k):
     return (s0 + s1) + (s2 + s3)
 
 
-@worker
+@apart
 def largest(z, first, k):
     """Where in z[first : first + k] the first largest value stands; NaN counts as the largest, as in NumPy's argmax."""
     best = 0
@@ -185,7 +185,7 @@ def largest(z, first, k):
     return best
 
 
-@worker
+@apart
 def _is_largest(z, first, k, label, top, total):
     """Whether the label is the place that `largest` finds; total, Σ e^(z - top), is NaN where one of z is."""
     if math.isnan(total):
@@ -198,7 +198,7 @@ def _is_largest(z, first, k, label, top, total):
     return False
 
 
-@worker
+@apart
 def _fused_rows(z, labels, k, smoothing, weight, i0, i1, losses, hits, dz):
     """Rows i0 to i1 - 1, few enough for the L1 cache. The exponentials of all rows are taken in one loop, which vectorises."""
     everywhere, hit = z.dtype.type(smoothing / k), z.dtype.type(1.0 - smoothing)
@@ -271,14 +271,14 @@ def soft_cross_entropy_backward(dlosses, logits, targets, smoothing, log_sums, d
             _soft_gradient(dlosses[i], logits[i], targets[i], hit, everywhere, log_sums[0, i], log_sums[1, i], dlogits[i])
 
 
-@worker
+@apart
 def _squared_error(a, b, losses):
     for i in range(losses.size):
         difference = a[i] - b[i]
         losses[i] = difference * difference
 
 
-@worker
+@apart
 def _squared_error_gradient(dlosses, a, b, da):
     two = a.dtype.type(2.0)
     for i in range(da.size):

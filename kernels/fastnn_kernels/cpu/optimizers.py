@@ -21,27 +21,27 @@ import math
 import numpy as np
 from numba import prange
 
-from .._jit import kernel, worker
+from .._jit import apart, kernel
 
 __all__ = ["adam_update", "rmsprop_update", "sgd_update"]
 
 _CHUNK = 8192
 
 
-@worker
+@apart
 def _sgd_plain(w, g, lr, scale, decay):
     for i in range(w.size):
         w[i] -= lr * (g[i] * scale + decay * w[i])
 
 
-@worker
+@apart
 def _sgd_momentum(w, g, v, lr, momentum, fresh, scale, decay):
     for i in range(w.size):
         v[i] = momentum * v[i] + fresh * (g[i] * scale + decay * w[i])
         w[i] -= lr * v[i]
 
 
-@worker
+@apart
 def _sgd_nesterov(w, g, v, lr, momentum, fresh, scale, decay):
     for i in range(w.size):
         d = g[i] * scale + decay * w[i]
@@ -70,7 +70,7 @@ def sgd_update(gradients, lr, momentum, dampening, nesterov, weight_decay, scale
             _sgd_momentum(w, g, v, cast(lr), cast(momentum), fresh, cast(scale), cast(weight_decay))
 
 
-@worker
+@apart
 def _rmsprop(w, g, square, lr, rho, rest, inside, outside, scale, decay):
     for i in range(w.size):
         d = g[i] * scale + decay * w[i]
@@ -78,7 +78,7 @@ def _rmsprop(w, g, square, lr, rho, rest, inside, outside, scale, decay):
         w[i] -= lr * (d / (math.sqrt(square[i] + inside) + outside))
 
 
-@worker
+@apart
 def _rmsprop_momentum(w, g, square, v, lr, rho, rest, inside, outside, momentum, scale, decay):
     for i in range(w.size):
         d = g[i] * scale + decay * w[i]
@@ -87,7 +87,7 @@ def _rmsprop_momentum(w, g, square, v, lr, rho, rest, inside, outside, momentum,
         w[i] -= lr * v[i]
 
 
-@worker
+@apart
 def _rmsprop_centered(w, g, square, mean, lr, rho, rest, inside, outside, scale, decay):
     zero = w.dtype.type(0.0)
     for i in range(w.size):
@@ -99,7 +99,7 @@ def _rmsprop_centered(w, g, square, mean, lr, rho, rest, inside, outside, scale,
         w[i] -= lr * (d / (math.sqrt(variance + inside) + outside))
 
 
-@worker
+@apart
 def _rmsprop_centered_momentum(w, g, square, mean, v, lr, rho, rest, inside, outside, momentum, scale, decay):
     zero = w.dtype.type(0.0)
     for i in range(w.size):
@@ -140,7 +140,7 @@ def rmsprop_update(
             _rmsprop_centered_momentum(w, g, s, m, v, a, r, q, inside, outside, mu, c, decay)
 
 
-@worker
+@apart
 def _adam(w, g, m, s, step, beta1, rest1, beta2, rest2, correction, inside, outside, scale, decay):
     for i in range(w.size):
         d = g[i] * scale + decay * w[i]
@@ -149,7 +149,7 @@ def _adam(w, g, m, s, step, beta1, rest1, beta2, rest2, correction, inside, outs
         w[i] -= step * (m[i] / (math.sqrt(s[i] * correction + inside) + outside))
 
 
-@worker
+@apart
 def _adam_amsgrad(w, g, m, s, largest, step, beta1, rest1, beta2, rest2, correction, inside, outside, scale, decay):
     for i in range(w.size):
         d = g[i] * scale + decay * w[i]

@@ -13,7 +13,7 @@ L1 and L2 regularisation for the penalty.
 import numpy as np
 from numba import prange
 
-from .._jit import kernel, shared, worker
+from .._jit import apart, kernel, shared
 
 __all__ = ["LANES", "penalty_update", "squared_norm", "sum_chunks"]
 
@@ -27,7 +27,7 @@ def sum_chunks(size):
     return max(1, (size + CHUNK - 1) // CHUNK)
 
 
-@worker
+@apart
 def _sum_of_squares(x, lanes):
     for lane in range(LANES):
         lanes[lane] = 0.0
@@ -41,7 +41,7 @@ def _sum_of_squares(x, lanes):
         lanes[i - whole] += np.float64(x[i]) * np.float64(x[i])
 
 
-@worker
+@apart
 def _total(partials, column, chunks):
     total = 0.0
     for c in range(chunks):
@@ -63,7 +63,7 @@ def squared_norm(x, partials, out):
     out[0] = _total(partials, 0, chunks)
 
 
-@worker
+@apart
 def _penalty_chunk(w, l1, l2, g, absolute):
     zero = w.dtype.type(0.0)
     for lane in range(LANES):
