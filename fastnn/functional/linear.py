@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from .activations import activation_backward, kind_and_slope
 __all__ = ["LinearGradients", "linear", "linear_backward"]
 
 _PRODUCT_NS = 1 / 110  # a multiply-add
+_kept = threading.local()
 
 
 class LinearGradients(NamedTuple):
@@ -110,9 +112,13 @@ def linear_backward(
 
 
 def _scratch(nanoseconds: float, weight: Array) -> Array:
-    """Scratch for a product: a row for each thread that shares the work."""
+    """Scratch for a product: a row for each thread that shares the work. Each Python thread keeps its own: 0.4 MB a row."""
     pieces = get_num_threads() if parallel_pays(nanoseconds) else 1
-    return aligned_zeros(pieces * scratch_size(), weight.dtype).reshape(pieces, -1)
+    room: Array | None = getattr(_kept, weight.dtype.name, None)
+    if room is None or len(room) < pieces:
+        room = aligned_zeros(pieces * scratch_size(), weight.dtype).reshape(pieces, -1)
+        setattr(_kept, weight.dtype.name, room)
+    return room[:pieces]
 
 
 def _features(name: str, x: Array, features: int, of: str) -> None:
