@@ -25,7 +25,7 @@ def measure(run):
         print(f"  left out: {error}")
         return {"left_out": {"all": "the data is not here"}}
     names, left_out = present({"fastnn": "fastnn", "torch": "torch"})
-    seeds, epochs, long = (1, 1, 1) if run.quick else (3, 10, 30)
+    seeds, epochs, long = (1, 1, 1) if run.quick else (3, 20, 30)
     runs = {name: [] for name in names}
     with Field(names, run.threads, left_out) as field:
         for seed in range(seeds):
