@@ -425,14 +425,14 @@ def lower_training(
     return Program(t, source, targets, lambda: [rule.state_array(name) for name in moments])
 
 
-def lower_evaluation(model: Any, loss: Any, source: Array, targets: Array, batch: int) -> Program:
-    """A program that adds up the loss and the hits in eval mode; nothing is updated."""
+def lower_evaluation(model: Any, loss: Any, source: Array, targets: Array, batch: int, *, quiet: bool = False) -> Program:
+    """A program that adds up the loss and the hits in eval mode; nothing is updated. quiet: say nothing of compilations."""
     t, n, x = _start(model, source, min(batch, len(source)))
     if type(loss) not in _LOSSES:
         raise NotLowered(f"{loss!r} has no instruction")
     k, z, _ = _lower_layers(t, n, x, training=False)
     _LOSSES[type(loss)](t, loss, k, z, -1, targets.ndim == 1)
-    return Program(t, source, targets)
+    return Program(t, source, targets, quiet=quiet)
 
 
 def lower_prediction(model: Any, source: Array, batch: int) -> Program:
@@ -457,7 +457,15 @@ def _start(model: Any, source: Array, batch: int) -> tuple[_Table, int, int]:
 class Program:
     """A lowered model, ready to run on the data that it was lowered for."""
 
-    def __init__(self, table: _Table, source: Array, targets: Array, moments: Callable[[], list[Array | None]] = list) -> None:
+    def __init__(
+        self,
+        table: _Table,
+        source: Array,
+        targets: Array,
+        moments: Callable[[], list[Array | None]] = list,
+        *,
+        quiet: bool = False,
+    ) -> None:
         self._model, self._moments, self._counters = table.model, moments, table.counters
         self._columns = [reals for _, _, _, reals in table.rows]
         self._parallel = any(parallel for _, parallel, _, _ in table.rows)
@@ -483,7 +491,8 @@ class Program:
         for i, (_, _, operands, _) in enumerate(table.rows):
             self._table[i, 1 : 1 + len(operands)] = operands
         arguments = self._table[0], self._reals[0], self._context()
-        _announce([(op, parallel) for op, parallel, _, _ in table.rows if not op.is_ready(parallel, *arguments)])
+        if not quiet:
+            _announce([(op, parallel) for op, parallel, _, _ in table.rows if not op.is_ready(parallel, *arguments)])
         for i, (op, parallel, _, _) in enumerate(table.rows):
             self._table[i, 0] = op.address(parallel, *arguments)
 
@@ -611,7 +620,7 @@ def compile_all(model: Any, progress: Callable[[int, int, str], None] | None = N
     progress: called as progress(done, total, name) before each and at the end.
     """
     one = np.zeros((1, 1), model.dtype)
-    program = lower_evaluation(model, MSELoss(), one, one, 1)
+    program = lower_evaluation(model, MSELoss(), one, one, 1, quiet=True)
     program.run(0, 1)  # the interpreter; from here on the program lends its types
     pieces = [*(op for op in vars(ops).values() if isinstance(op, Instruction)), *ops.GATHERS.values()]
     for done, op in enumerate(pieces):
