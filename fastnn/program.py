@@ -1,6 +1,6 @@
 """Lowering: a model, with its loss, rule and penalties, as a table of instructions for one compiled function.
 
-`lower_training` and `lower_evaluation` make a `Program` of a `Sequential`, or raise `NotLowered` with the
+`lower_training`, `lower_evaluation` and `lower_prediction` make a `Program` of a `Sequential`, or raise `NotLowered` with the
 reason, where a part has no instruction (a layer in Python, a loss of the user's own); such models run layer by layer. A
 program shares the model's buffers and plans one workspace for the largest batch; running it allocates nothing. Both roads call
 the same kernels in the same order.
@@ -198,7 +198,7 @@ def _after(t: _Table, group: _Group, n: int, y: int, training: bool) -> _After:
     """Dropout after an activation that has been applied, and the backward of both."""
     size = t.batch * n
     if group.dropout is not None and training:
-        dropped = _add_dropout(t, group.dropout, n, y)
+        dropped, _ = _add_dropout(t, group.dropout, n, y)
 
         def through_both(dy: int) -> int:
             dx = t.other(dy)
@@ -259,23 +259,21 @@ def _dropout_operands(t: _Table, layer: Any) -> tuple[int, int, int]:
     return int(np.uint64(layer.seed).astype(np.int64)), layer.stream, counter
 
 
-def _add_dropout(t: _Table, layer: Any, n: int, x: int) -> int:
-    """Dropout's forward; returns the place of its output."""
-    y = t.room(t.batch * n)
-    t.add(ops.dropout_forward, t.batch * n * _DROPOUT_NS, n, x, y, *_dropout_operands(t, layer), reals=lambda: (layer.p,))
-    return y
+def _add_dropout(t: _Table, layer: Any, n: int, x: int) -> tuple[int, tuple[int, int, int]]:
+    """Dropout's forward; returns the place of its output, and what its backward takes too."""
+    y, operands = t.room(t.batch * n), _dropout_operands(t, layer)
+    t.add(ops.dropout_forward, t.batch * n * _DROPOUT_NS, n, x, y, *operands, reals=lambda: (layer.p,))
+    return y, operands
 
 
 def _dropout(t: _Table, group: _Group, n: int, x: int, training: bool) -> _Lowered:
     if not training:
         return n, x, _no_backward
     layer = group.layer
-    y, work = t.room(t.batch * n), t.batch * n * _DROPOUT_NS
-    operands = _dropout_operands(t, layer)
-    t.add(ops.dropout_forward, work, n, x, y, *operands, reals=lambda: (layer.p,))
+    y, operands = _add_dropout(t, layer, n, x)
 
     def backward(dy: int, wanted: bool) -> int:
-        t.add(ops.dropout_backward, work, n, dy, dy, *operands, reals=lambda: (layer.p,))
+        t.add(ops.dropout_backward, t.batch * n * _DROPOUT_NS, n, dy, dy, *operands, reals=lambda: (layer.p,))
         return dy
 
     return n, y, backward

@@ -345,8 +345,9 @@ def soft_cross_entropy(build):
         forward(logits, targets, reals[0], _matrix(work, room, m, k), sums, loss)
         _account(loss, context.results, m)
         _fill(dloss, 1.0 if row[8] else 1.0 / m)
+        truth = targets.reshape(m * k)
         for i in range(m):
-            context.results[SCORE] += losses.largest(work, z + i * k, k) == losses.largest(targets.reshape(m * k), i * k, k)
+            context.results[SCORE] += losses.largest(work, z + i * k, k) == losses.largest(truth, i * k, k)
         if dz >= 0:
             backward(dloss, logits, targets, reals[0], sums, _matrix(work, dz, m, k))
 
