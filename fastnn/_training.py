@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike
 from ._check import Array, as_array, boolean, finite, quote
 from .callbacks import Callback, EarlyStopping, ProgressBar
 from .layers import Dropout
+from .lowering import NotLowered
 from .optim import Optimizer
-from .program import NotLowered
 from .sequential import Sequential
 
 __all__ = ["BadRowError", "Data", "Hooks", "Keeper", "Totals"]

@@ -1,12 +1,6 @@
-"""Lowering: a model, with its loss, rule and penalties, as a table of instructions for one compiled function.
+"""A compiled program: a table of instructions, and what runs it on data in slices.
 
-`lower_training`, `lower_evaluation` and `lower_prediction` make a `Program` of a `Sequential`, or raise `NotLowered` with the
-reason, where a part has no instruction (a layer in Python, a loss of the user's own); such models run layer by layer. A
-program shares the model's buffers and plans one workspace for the largest batch; running it allocates nothing. Both roads call
-the same kernels in the same order.
-
-Adding a layer, loss or rule: an instruction in `fastnn_kernels.cpu.instructions`, and one entry in `_LAYERS`, `_LOSSES` or
-`_RULES`, whose function says which operands it takes.
+`fastnn.lowering` fills a `Table` from a model; a `Program` is ready to run.
 """
 
 from __future__ import annotations
@@ -14,43 +8,28 @@ from __future__ import annotations
 import ctypes
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
-from fastnn_kernels._jit import Instruction, cache_folder
-from fastnn_kernels.cpu import instructions as ops
-from fastnn_kernels.cpu._rows import row_chunks
+from fastnn_kernels._jit import cache_folder
 from fastnn_kernels.cpu.gemm import scratch_size
 from fastnn_kernels.cpu.program import COUNTERS, FIRST, PENALTY, SCALE, SCORE, STOP, TOTAL, Context, run_steps
-from fastnn_kernels.cpu.reductions import LANES, sum_chunks
 
 from ._check import Array
 from ._memory import aligned_zeros, padded
 from .functional import _dispatch
-from .functional.activations import KINDS
-from .layers import SELU, BatchNorm1d, Dropout, Layer, LeakyReLU, Linear, ReLU, Sigmoid, Tanh
-from .losses import CrossEntropyLoss, MSELoss
-from .optim import SGD, Adam, RMSprop
-from .regularizers import L1, L2, ElasticNet
 
-__all__ = ["NotLowered", "Program", "compile_all", "lower_evaluation", "lower_prediction", "lower_training"]
+__all__ = ["Program", "Table"]
 
 _WIDTH = 17  # operands of the longest instruction, and its address
 _REALS = 6
 _SLICE_SECONDS = 0.05
 _COMPILATION_SECONDS = 2.0  # for an instruction, roughly
 
-# what an element (for a product a multiply-add) takes on one core, roughly; picks the serial or the parallel build
-_PRODUCT_NS, _BATCHNORM_NS, _DROPOUT_NS, _ACTIVATION_NS, _LOSS_NS, _RULE_NS = 1 / 110, 0.3, 0.32, 0.1, 3.0, 0.2
 
-
-class NotLowered(Exception):  # noqa: N818 - not an error: the model runs layer by layer
-    """A part of the model has no instruction; the message says which."""
-
-
-class _Table:
+class Table:
     """A program in the making: instructions, room in the workspace, counters."""
 
     def __init__(self, model: Any, batch: int) -> None:
@@ -107,357 +86,12 @@ class _Table:
         return place
 
 
-def _offset(array: Array | None, flat: Array) -> int:
-    """Where a view starts in its flat buffer; -1 for none."""
-    if array is None:
-        return -1
-    return (array.ctypes.data - flat.ctypes.data) // flat.itemsize
-
-
-# Layers are lowered in groups of those that run in one pass. Each group adds its forward, and returns its output's columns and
-# place, and what adds its backward.
-
-_Backward = Callable[[int, bool], int]  # from the place of dy, and whether dx is wanted, to the place of dx
-_Lowered = tuple[int, int, _Backward]
-
-
-class _Group(NamedTuple):
-    """A layer, with the activation and the dropout after it where they run in the same pass."""
-
-    layer: Any
-    activation: Any = None
-    dropout: Any = None
-
-    @property
-    def kind(self) -> int:
-        return int(KINDS[self.activation.kind if self.activation else None])
-
-    @property
-    def slope(self) -> float:
-        return float(self.activation.negative_slope) if self.activation else 0.0
-
-    @property
-    def p(self) -> float:
-        return float(self.dropout.p) if self.dropout else 0.0
-
-
-_ACTIVATIONS = (ReLU, LeakyReLU, Sigmoid, Tanh, SELU)
-
-
-def _groups(layers: list[Layer]) -> Iterable[_Group]:
-    """Linear or BatchNorm1d with the activation that follows, and after ReLU, whose output shows what was dropped, dropout."""
-    position = 0
-
-    def next_is(kinds: tuple[type, ...]) -> bool:
-        return position < len(layers) and type(layers[position]) in kinds
-
-    while position < len(layers):
-        layer, activation, dropout = layers[position], None, None
-        position += 1
-        if type(layer) in (Linear, BatchNorm1d) and next_is(_ACTIVATIONS):
-            activation = layers[position]
-            position += 1
-        if ReLU in (type(layer), type(activation)) and next_is((Dropout,)):
-            dropout = layers[position]
-            position += 1
-        yield _Group(layer, activation, dropout)
-
-
-def _linear(t: _Table, group: _Group, n: int, x: int, training: bool) -> _Lowered:
-    model, layer = t.model, group.layer
-    outputs = layer.out_features
-    weight, bias = layer.parameters["weight"], layer.parameters.get("bias")
-    place = _offset(weight, model.flat_parameters)
-    y = t.room(t.batch * outputs)
-    work = t.batch * weight.size * _PRODUCT_NS
-    t.add(
-        ops.linear_forward, work, n, outputs, x, place, _offset(bias, model.flat_parameters), group.kind, y,
-        *t.products(work), reals=lambda: (group.slope,),
-    )  # fmt: skip
-    after = _after(t, group, outputs, y, training)
-
-    def backward(dy: int, wanted: bool) -> int:
-        dy = after.backward(dy)
-        dx = t.other(dy)
-        gradients = [_offset(layer.gradients.get(name), model.flat_gradients) for name in ("weight", "bias")]
-        both = work * (1 + wanted)
-        t.add(ops.linear_backward, both, n, outputs, dy, x, place, *t.products(both), *gradients, dx if wanted else -1)
-        return dx
-
-    return outputs, after.y, backward
-
-
-class _After(NamedTuple):
-    """What follows a layer's own forward: where its output is, and how its gradient comes through."""
-
-    y: int
-    backward: Callable[[int], int]
-
-
-def _after(t: _Table, group: _Group, n: int, y: int, training: bool) -> _After:
-    """Dropout after an activation that has been applied, and the backward of both."""
-    size = t.batch * n
-    if group.dropout is not None and training:
-        dropped, _ = _add_dropout(t, group.dropout, n, y)
-
-        def through_both(dy: int) -> int:
-            dx = t.other(dy)
-            t.add(ops.relu_dropout_backward, size * _ACTIVATION_NS, n, dy, dropped, dx, reals=lambda: (group.p,))
-            return dx
-
-        return _After(dropped, through_both)
-    if group.activation is None:
-        return _After(y, lambda dy: dy)
-
-    def through_activation(dy: int) -> int:
-        dx = t.other(dy)
-        reals = lambda: (group.slope,)  # noqa: E731 - read at each run: settings may change
-        t.add(ops.activation_backward, size * _ACTIVATION_NS, n, group.kind, dy, y, dx, reals=reals)
-        return dx
-
-    return _After(y, through_activation)
-
-
-def _batchnorm(t: _Table, group: _Group, n: int, x: int, training: bool) -> _Lowered:
-    model, layer = t.model, group.layer
-    gamma, beta = (_offset(layer.parameters.get(name), model.flat_parameters) for name in ("weight", "bias"))
-    mean, var, count = (
-        _offset(layer.buffers[name], model.flat_buffers) for name in ("running_mean", "running_var", "num_batches_tracked")
-    )
-    ones, zeros = (-1, -1) if layer.affine else (t.constant(n, 1.0), t.constant(n, 0.0))
-    stats, y = t.room(3 * n), t.room(t.batch * n)
-    work = t.batch * n * _BATCHNORM_NS
-    if not training:
-        reals = lambda: (layer.eps, group.slope)  # noqa: E731
-        t.add(ops.batchnorm_inference, work, n, x, gamma, beta, ones, zeros, mean, var, stats, y, group.kind, reals=reals)
-        return n, y, _no_backward
-    dropout = (0, 0, -1) if group.dropout is None else _dropout_operands(t, group.dropout)
-    t.add(
-        ops.batchnorm_forward, work + (t.batch * n * _DROPOUT_NS if group.dropout else 0.0),
-        n, x, gamma, beta, ones, zeros, mean, var, count, stats, y, t.partials(row_chunks(t.batch) * 4 * n), group.kind, *dropout,
-        reals=lambda: (
-            layer.eps, -1.0 if layer.momentum is None else layer.momentum, float(layer.unbiased_running_var), group.slope, group.p
-        ),
-    )  # fmt: skip
-
-    def backward(dy: int, wanted: bool) -> int:
-        gradients = [_offset(layer.gradients.get(name), model.flat_gradients) for name in ("weight", "bias")]
-        unused = -1 if layer.affine else t.room(2 * n)
-        partials, dx = t.partials(row_chunks(t.batch) * 2 * n), t.other(dy)
-        t.add(
-            ops.batchnorm_backward, work, n, x, y, gamma, ones, *gradients, unused, stats, dy, dx, partials, group.kind,
-            reals=lambda: (group.slope, group.p),
-        )  # fmt: skip
-        return dx
-
-    return n, y, backward
-
-
-def _dropout_operands(t: _Table, layer: Any) -> tuple[int, int, int]:
-    """Seed, stream and the place of the step."""
-    counter = t.counter(lambda: layer.step, lambda value: setattr(layer, "step", value))
-    return int(np.uint64(layer.seed).astype(np.int64)), layer.stream, counter
-
-
-def _add_dropout(t: _Table, layer: Any, n: int, x: int) -> tuple[int, tuple[int, int, int]]:
-    """Dropout's forward; returns the place of its output, and what its backward takes too."""
-    y, operands = t.room(t.batch * n), _dropout_operands(t, layer)
-    t.add(ops.dropout_forward, t.batch * n * _DROPOUT_NS, n, x, y, *operands, reals=lambda: (layer.p,))
-    return y, operands
-
-
-def _dropout(t: _Table, group: _Group, n: int, x: int, training: bool) -> _Lowered:
-    if not training:
-        return n, x, _no_backward
-    layer = group.layer
-    y, operands = _add_dropout(t, layer, n, x)
-
-    def backward(dy: int, wanted: bool) -> int:
-        t.add(ops.dropout_backward, t.batch * n * _DROPOUT_NS, n, dy, dy, *operands, reals=lambda: (layer.p,))
-        return dy
-
-    return n, y, backward
-
-
-def _activation(t: _Table, group: _Group, n: int, x: int, training: bool) -> _Lowered:
-    group = group._replace(activation=group.layer)
-    y = t.room(t.batch * n)
-    work = t.batch * n * _ACTIVATION_NS
-    t.add(ops.activation_forward, work, n, group.kind, x, y, reals=lambda: (group.slope,))
-    after = _after(t, group, n, y, training)
-    return n, after.y, lambda dy, _: after.backward(dy)
-
-
-def _no_backward(dy: int, wanted: bool) -> int:
-    raise AssertionError("a program for use has no backward")
-
-
-_LAYERS: dict[type, Callable[[_Table, _Group, int, int, bool], _Lowered]] = {
-    Linear: _linear,
-    BatchNorm1d: _batchnorm,
-    Dropout: _dropout,
-    **dict.fromkeys(_ACTIVATIONS, _activation),
-}
-
-
-def _lower_layers(t: _Table, n: int, x: int, training: bool) -> tuple[int, int, list[_Backward]]:
-    """Forward of all layers, nested ones too; the columns and place of the output, and the backwards in reverse."""
-    layers = list(_flat(t.model))
-    backwards: list[_Backward] = []
-    for layer in layers:
-        if type(layer) not in _LAYERS:
-            raise NotLowered(f"{layer!r} has no instruction")
-        if layer.training != training:
-            raise NotLowered(f"{layer!r} is in another mode than the model")
-    for group in _groups(layers):
-        n, x, backward = _LAYERS[type(group.layer)](t, group, n, x, training)
-        backwards.insert(0, backward)
-    return n, x, backwards
-
-
-def _flat(model: Any) -> Iterable[Layer]:
-    for layer in model.layers:
-        if hasattr(layer, "layers") and type(layer) is type(model):
-            if layer.input_scale != 1.0:
-                raise NotLowered("a nested model has an input_scale of its own")
-            yield from _flat(layer)
-        else:
-            yield layer
-
-
-# losses: each adds its instruction; dz is the place of the gradient, -1 for evaluation
-
-
-def _cross_entropy(t: _Table, loss: Any, k: int, z: int, dz: int, labelled: bool) -> None:
-    m, work = t.batch, t.batch * k * _LOSS_NS
-    summed = loss.reduction == "sum"
-    reals = lambda: (loss.label_smoothing,)  # noqa: E731
-    if labelled:
-        t.add(ops.cross_entropy, work, k, z, dz if dz >= 0 else t.room(m * k), t.room(m), t.room(m), summed, reals=reals)
-    else:
-        places = [t.room(m), t.room(2 * m), t.room(m), t.room(m * k)]
-        t.add(ops.soft_cross_entropy, work, k, z, dz, *places, summed, t.room(m * k), reals=reals)
-
-
-def _squared_error(t: _Table, loss: Any, k: int, z: int, dz: int, labelled: bool) -> None:
-    size = t.batch * k
-    summed = loss.reduction == "sum"
-    t.add(ops.squared_error, size * _ACTIVATION_NS, k, z, dz, t.room(size), t.room(size), summed, t.room(size))
-
-
-_LOSSES: dict[type, Callable[[_Table, Any, int, int, int, bool], None]] = {
-    CrossEntropyLoss: _cross_entropy,
-    MSELoss: _squared_error,
-}
-
-
-# update rules
-
-
-def _steps(t: _Table, rule: Any) -> int:
-    return t.counter(lambda: rule.steps, lambda value: setattr(rule, "steps", value))
-
-
-def _eps(rule: Any) -> tuple[float, float]:
-    return (rule.eps, 0.0) if rule.eps_inside_sqrt else (0.0, rule.eps)
-
-
-def _sgd(t: _Table, rule: Any, work: float) -> None:
-    t.add(
-        ops.sgd, work, rule.nesterov, _steps(t, rule),
-        reals=lambda: (rule.lr, rule.momentum, rule.dampening, rule.weight_decay),
-    )  # fmt: skip
-
-
-def _rmsprop(t: _Table, rule: Any, work: float) -> None:
-    t.add(
-        ops.rmsprop, work, _steps(t, rule),
-        reals=lambda: (rule.lr, rule.alpha, *_eps(rule), rule.momentum, rule.weight_decay),
-    )  # fmt: skip
-
-
-def _adam(t: _Table, rule: Any, work: float) -> None:
-    t.add(
-        ops.adam, work, rule.bias_correction, _steps(t, rule),
-        reals=lambda: (rule.lr, *rule.betas, *_eps(rule), rule.weight_decay),
-    )  # fmt: skip
-
-
-# each with the names of its state in the order of the instruction's moments
-_RULES: dict[type, tuple[Callable[[_Table, Any, float], None], tuple[str, ...]]] = {
-    SGD: (_sgd, ("velocity",)),
-    RMSprop: (_rmsprop, ("square", "mean", "velocity")),
-    Adam: (_adam, ("first_moment", "second_moment", "largest_moment")),
-}
-
-
-def lower_training(
-    model: Any, loss: Any, rule: Any, regularizer: Any, clip_norm: float | None, source: Array, targets: Array, batch: int
-) -> Program:
-    """A program of training steps on rows of source and targets, in batches of at most `batch` rows."""
-    t, n, x = _start(model, source, min(batch, len(source)))
-    if type(loss) not in _LOSSES:
-        raise NotLowered(f"{loss!r} has no instruction")
-    if type(rule) not in _RULES:
-        raise NotLowered(f"{rule!r} has no instruction")
-    if regularizer is not None and type(regularizer) not in (L1, L2, ElasticNet):
-        raise NotLowered(f"{regularizer!r} has no instruction")
-    k, z, backwards = _lower_layers(t, n, x, training=True)
-    widths = [array.shape[-1] for layer in model.walk() for array in layer.parameters.values()]
-    dy = t.start_backward(max([n, k, *(layer.in_features for layer in model.walk() if isinstance(layer, Linear)), *widths]))
-    _LOSSES[type(loss)](t, loss, k, z, dy, targets.ndim == 1)
-    for position, backward in enumerate(backwards):
-        dy = backward(dy, position + 1 < len(backwards))
-    if regularizer is not None:
-        size = model.regularized_size
-        t.add(
-            ops.penalty, size * _RULE_NS, size, t.partials(sum_chunks(size) * 2 * LANES + 2),
-            regularizer.scale == "rows", loss.reduction == "sum",
-            reals=lambda: (regularizer.l1, regularizer.l2 * (1.0 if regularizer.half else 2.0)),
-        )  # fmt: skip
-    size = model.flat_parameters.size
-    if clip_norm is not None:
-        t.add(ops.clip_norm, size * _RULE_NS, t.partials(sum_chunks(size) * LANES + 1), reals=lambda: (clip_norm,))
-    lower, moments = _RULES[type(rule)]
-    lower(t, rule, size * _RULE_NS)
-    return Program(t, source, targets, lambda: [rule.state_array(name) for name in moments])
-
-
-def lower_evaluation(model: Any, loss: Any, source: Array, targets: Array, batch: int, *, quiet: bool = False) -> Program:
-    """A program that adds up the loss and the hits in eval mode; nothing is updated. quiet: say nothing of compilations."""
-    t, n, x = _start(model, source, min(batch, len(source)))
-    if type(loss) not in _LOSSES:
-        raise NotLowered(f"{loss!r} has no instruction")
-    k, z, _ = _lower_layers(t, n, x, training=False)
-    _LOSSES[type(loss)](t, loss, k, z, -1, targets.ndim == 1)
-    return Program(t, source, targets, quiet=quiet)
-
-
-def lower_prediction(model: Any, source: Array, batch: int) -> Program:
-    """A program that gives out the network's outputs in eval mode, for rows like those of source (see `Program.predict`)."""
-    t, n, x = _start(model, source, batch)
-    k, z, _ = _lower_layers(t, n, x, training=False)
-    t.add(ops.emit, 0.0, k, z)
-    return Program(t, source, np.empty((0, k), model.dtype))
-
-
-def _start(model: Any, source: Array, batch: int) -> tuple[_Table, int, int]:
-    """A table that begins with gathering the inputs; their columns and place."""
-    if source.dtype not in ops.GATHERS or not source.dtype.isnative or not source.flags.c_contiguous:
-        raise NotLowered(f"no instruction reads inputs of dtype {source.dtype}, or that are not C-contiguous")
-    t = _Table(model, batch)
-    n = source.shape[1]
-    x = t.room(t.batch * n)
-    t.add(ops.GATHERS[source.dtype], t.batch * n * _ACTIVATION_NS, n, x, reals=lambda: (model.input_scale,))
-    return t, n, x
-
-
 class Program:
     """A lowered model, ready to run on the data that it was lowered for."""
 
     def __init__(
         self,
-        table: _Table,
+        table: Table,
         source: Array,
         targets: Array,
         moments: Callable[[], list[Array | None]] = list,
@@ -610,21 +244,3 @@ def _bytes_of(array: Array) -> Array:
     if array.nbytes == 0:
         return np.empty(0, np.uint8)
     return np.ctypeslib.as_array((ctypes.c_uint8 * array.nbytes).from_address(array.ctypes.data))
-
-
-def compile_all(model: Any, progress: Callable[[int, int, str], None] | None = None) -> None:
-    """Compile, or load from the cache, all instructions in both builds, for the dtype of `model`, a Linear(1, 1) in eval mode.
-
-    progress: called as progress(done, total, name) before each and at the end.
-    """
-    one = np.zeros((1, 1), model.dtype)
-    program = lower_evaluation(model, MSELoss(), one, one, 1, quiet=True)
-    program.run(0, 1)  # the interpreter; from here on the program lends its types
-    pieces = [*(op for op in vars(ops).values() if isinstance(op, Instruction)), *ops.GATHERS.values()]
-    for done, op in enumerate(pieces):
-        if progress is not None:
-            progress(done, len(pieces), op.__name__)
-        for parallel in (False, True):
-            op.address(parallel, program._table[0], program._reals[0], program._context())
-    if progress is not None:
-        progress(len(pieces), len(pieces), "")

@@ -13,7 +13,8 @@ from . import functional as F
 from ._check import Array, boolean, finite, integer, number, quote, reals
 from ._memory import aligned_zeros, padded
 from .layers import Dropout, Layer, Linear
-from .program import NotLowered, Program, lower_prediction
+from .lowering import NotLowered, lower_prediction
+from .program import Program
 from .random import INIT, Stream, make_seed
 
 __all__ = ["Sequential"]

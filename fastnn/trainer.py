@@ -17,8 +17,9 @@ from ._training import BadRowError, Data, Hooks, Keeper, Totals
 from .callbacks import Callback
 from .history import History
 from .losses import CrossEntropyLoss
+from .lowering import NotLowered, lower_evaluation, lower_training
 from .optim import Optimizer
-from .program import NotLowered, Program, lower_evaluation, lower_training
+from .program import Program
 from .random import SHUFFLE, Stream
 from .regularizers import ElasticNet
 from .sequential import Sequential
@@ -46,7 +47,7 @@ class Trainer:
     model: a Sequential. loss: CrossEntropyLoss(), MSELoss() or an object with forward and backward (see `fastnn.losses`),
     with the mean or the sum over a batch. optimizer: SGD, RMSprop, Adam; the trainer binds it. regularizer: L1, L2 or
     ElasticNet on the weights. clip_norm: the largest global norm of the gradient. compiled: None runs training as a compiled
-    program (see `fastnn.program`) wherever every part has an instruction, and layer by layer otherwise, e.g. with layers of
+    program (see `fastnn.lowering`) wherever every part has an instruction, and layer by layer otherwise, e.g. with layers of
     your own; True insists on the program (ValueError where there is none), False on the layers. `road` says which it was.
 
     Runs are reproducible: with one seed of the model, on any number of threads, the same bits.

@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike
 from ._check import float_dtype
 from .functional import permutation, random_bits
 from .layers import Linear
-from .program import compile_all
+from .lowering import compile_all
 from .sequential import Sequential
 
 __all__ = ["warm_up"]

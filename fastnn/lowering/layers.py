@@ -1,0 +1,226 @@
+"""How layers are lowered. A layer of a new type: a function here, or an entry beside a similar one, in _LAYERS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastnn_kernels.cpu._rows import row_chunks
+from fastnn_kernels.cpu.instructions import layers as ops
+
+from ..functional.activations import KINDS
+from ..layers import SELU, BatchNorm1d, Dropout, Layer, LeakyReLU, Linear, ReLU, Sigmoid, Tanh
+from ..program import Table
+from .common import ACTIVATION_NS, BATCHNORM_NS, DROPOUT_NS, PRODUCT_NS, NotLowered, offset
+
+# Layers are lowered in groups of those that run in one pass. Each group adds its forward, and returns its output's columns and
+# place, and what adds its backward.
+
+Backward = Callable[[int, bool], int]  # from the place of dy, and whether dx is wanted, to the place of dx
+Lowered = tuple[int, int, Backward]
+
+
+class Group(NamedTuple):
+    """A layer, with the activation and the dropout after it where they run in the same pass."""
+
+    layer: Any
+    activation: Any = None
+    dropout: Any = None
+
+    @property
+    def kind(self) -> int:
+        return int(KINDS[self.activation.kind if self.activation else None])
+
+    @property
+    def slope(self) -> float:
+        return float(self.activation.negative_slope) if self.activation else 0.0
+
+    @property
+    def p(self) -> float:
+        return float(self.dropout.p) if self.dropout else 0.0
+
+
+_ACTIVATIONS = (ReLU, LeakyReLU, Sigmoid, Tanh, SELU)
+
+
+def _groups(layers: list[Layer]) -> Iterable[Group]:
+    """Linear or BatchNorm1d with the activation that follows, and after ReLU, whose output shows what was dropped, dropout."""
+    position = 0
+
+    def next_is(kinds: tuple[type, ...]) -> bool:
+        return position < len(layers) and type(layers[position]) in kinds
+
+    while position < len(layers):
+        layer, activation, dropout = layers[position], None, None
+        position += 1
+        if type(layer) in (Linear, BatchNorm1d) and next_is(_ACTIVATIONS):
+            activation = layers[position]
+            position += 1
+        if ReLU in (type(layer), type(activation)) and next_is((Dropout,)):
+            dropout = layers[position]
+            position += 1
+        yield Group(layer, activation, dropout)
+
+
+def _linear(t: Table, group: Group, n: int, x: int, training: bool) -> Lowered:
+    model, layer = t.model, group.layer
+    outputs = layer.out_features
+    weight, bias = layer.parameters["weight"], layer.parameters.get("bias")
+    place = offset(weight, model.flat_parameters)
+    y = t.room(t.batch * outputs)
+    work = t.batch * weight.size * PRODUCT_NS
+    t.add(
+        ops.linear_forward, work, n, outputs, x, place, offset(bias, model.flat_parameters), group.kind, y,
+        *t.products(work), reals=lambda: (group.slope,),
+    )  # fmt: skip
+    after = _after(t, group, outputs, y, training)
+
+    def backward(dy: int, wanted: bool) -> int:
+        dy = after.backward(dy)
+        dx = t.other(dy)
+        gradients = [offset(layer.gradients.get(name), model.flat_gradients) for name in ("weight", "bias")]
+        both = work * (1 + wanted)
+        t.add(ops.linear_backward, both, n, outputs, dy, x, place, *t.products(both), *gradients, dx if wanted else -1)
+        return dx
+
+    return outputs, after.y, backward
+
+
+class _After(NamedTuple):
+    """What follows a layer's own forward: where its output is, and how its gradient comes through."""
+
+    y: int
+    backward: Callable[[int], int]
+
+
+def _after(t: Table, group: Group, n: int, y: int, training: bool) -> _After:
+    """Dropout after an activation that has been applied, and the backward of both."""
+    size = t.batch * n
+    if group.dropout is not None and training:
+        dropped, _ = _add_dropout(t, group.dropout, n, y)
+
+        def through_both(dy: int) -> int:
+            dx = t.other(dy)
+            t.add(ops.relu_dropout_backward, size * ACTIVATION_NS, n, dy, dropped, dx, reals=lambda: (group.p,))
+            return dx
+
+        return _After(dropped, through_both)
+    if group.activation is None:
+        return _After(y, lambda dy: dy)
+
+    def through_activation(dy: int) -> int:
+        dx = t.other(dy)
+        reals = lambda: (group.slope,)  # noqa: E731 - read at each run: settings may change
+        t.add(ops.activation_backward, size * ACTIVATION_NS, n, group.kind, dy, y, dx, reals=reals)
+        return dx
+
+    return _After(y, through_activation)
+
+
+def _batchnorm(t: Table, group: Group, n: int, x: int, training: bool) -> Lowered:
+    model, layer = t.model, group.layer
+    gamma, beta = (offset(layer.parameters.get(name), model.flat_parameters) for name in ("weight", "bias"))
+    mean, var, count = (
+        offset(layer.buffers[name], model.flat_buffers) for name in ("running_mean", "running_var", "num_batches_tracked")
+    )
+    ones, zeros = (-1, -1) if layer.affine else (t.constant(n, 1.0), t.constant(n, 0.0))
+    stats, y = t.room(3 * n), t.room(t.batch * n)
+    work = t.batch * n * BATCHNORM_NS
+    if not training:
+        reals = lambda: (layer.eps, group.slope)  # noqa: E731
+        t.add(ops.batchnorm_inference, work, n, x, gamma, beta, ones, zeros, mean, var, stats, y, group.kind, reals=reals)
+        return n, y, _no_backward
+    dropout = (0, 0, -1) if group.dropout is None else _dropout_operands(t, group.dropout)
+    t.add(
+        ops.batchnorm_forward, work + (t.batch * n * DROPOUT_NS if group.dropout else 0.0),
+        n, x, gamma, beta, ones, zeros, mean, var, count, stats, y, t.partials(row_chunks(t.batch) * 4 * n), group.kind, *dropout,
+        reals=lambda: (
+            layer.eps, -1.0 if layer.momentum is None else layer.momentum, float(layer.unbiased_running_var), group.slope, group.p
+        ),
+    )  # fmt: skip
+
+    def backward(dy: int, wanted: bool) -> int:
+        gradients = [offset(layer.gradients.get(name), model.flat_gradients) for name in ("weight", "bias")]
+        unused = -1 if layer.affine else t.room(2 * n)
+        partials, dx = t.partials(row_chunks(t.batch) * 2 * n), t.other(dy)
+        t.add(
+            ops.batchnorm_backward, work, n, x, y, gamma, ones, *gradients, unused, stats, dy, dx, partials, group.kind,
+            reals=lambda: (group.slope, group.p),
+        )  # fmt: skip
+        return dx
+
+    return n, y, backward
+
+
+def _dropout_operands(t: Table, layer: Any) -> tuple[int, int, int]:
+    """Seed, stream and the place of the step."""
+    counter = t.counter(lambda: layer.step, lambda value: setattr(layer, "step", value))
+    return int(np.uint64(layer.seed).astype(np.int64)), layer.stream, counter
+
+
+def _add_dropout(t: Table, layer: Any, n: int, x: int) -> tuple[int, tuple[int, int, int]]:
+    """Dropout's forward; returns the place of its output, and what its backward takes too."""
+    y, operands = t.room(t.batch * n), _dropout_operands(t, layer)
+    t.add(ops.dropout_forward, t.batch * n * DROPOUT_NS, n, x, y, *operands, reals=lambda: (layer.p,))
+    return y, operands
+
+
+def _dropout(t: Table, group: Group, n: int, x: int, training: bool) -> Lowered:
+    if not training:
+        return n, x, _no_backward
+    layer = group.layer
+    y, operands = _add_dropout(t, layer, n, x)
+
+    def backward(dy: int, wanted: bool) -> int:
+        t.add(ops.dropout_backward, t.batch * n * DROPOUT_NS, n, dy, dy, *operands, reals=lambda: (layer.p,))
+        return dy
+
+    return n, y, backward
+
+
+def _activation(t: Table, group: Group, n: int, x: int, training: bool) -> Lowered:
+    group = group._replace(activation=group.layer)
+    y = t.room(t.batch * n)
+    work = t.batch * n * ACTIVATION_NS
+    t.add(ops.activation_forward, work, n, group.kind, x, y, reals=lambda: (group.slope,))
+    after = _after(t, group, n, y, training)
+    return n, after.y, lambda dy, _: after.backward(dy)
+
+
+def _no_backward(dy: int, wanted: bool) -> int:
+    raise AssertionError("a program for use has no backward")
+
+
+_LAYERS: dict[type, Callable[[Table, Group, int, int, bool], Lowered]] = {
+    Linear: _linear,
+    BatchNorm1d: _batchnorm,
+    Dropout: _dropout,
+    **dict.fromkeys(_ACTIVATIONS, _activation),
+}
+
+
+def lower_layers(t: Table, n: int, x: int, training: bool) -> tuple[int, int, list[Backward]]:
+    """Forward of all layers, nested ones too; the columns and place of the output, and the backwards in reverse."""
+    layers = list(_flat(t.model))
+    backwards: list[Backward] = []
+    for layer in layers:
+        if type(layer) not in _LAYERS:
+            raise NotLowered(f"{layer!r} has no instruction")
+        if layer.training != training:
+            raise NotLowered(f"{layer!r} is in another mode than the model")
+    for group in _groups(layers):
+        n, x, backward = _LAYERS[type(group.layer)](t, group, n, x, training)
+        backwards.insert(0, backward)
+    return n, x, backwards
+
+
+def _flat(model: Any) -> Iterable[Layer]:
+    for layer in model.layers:
+        if hasattr(layer, "layers") and type(layer) is type(model):
+            if layer.input_scale != 1.0:
+                raise NotLowered("a nested model has an input_scale of its own")
+            yield from _flat(layer)
+        else:
+            yield layer

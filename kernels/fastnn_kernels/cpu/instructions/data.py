@@ -1,0 +1,45 @@
+"""What a program reads and gives out."""
+
+import numpy as np
+
+from ..._jit import instruction
+from .. import gather
+from ..program import FIRST, ROWS
+from ._views import matrix, vector
+
+__all__ = ["GATHERS", "emit"]
+
+
+def _gather(dtype):
+    def make(build):
+        gather_rows = build(gather.gather_rows)
+
+        def run(row, reals, context):
+            n, y = row[1], row[2]
+            m, first = context.state[ROWS], context.state[FIRST]
+            elements = context.source.view(dtype)
+            rows = elements.reshape((elements.size // n, n))
+            gather_rows(rows, vector(context.order, first, m), reals[0], matrix(context.work, y, m, n))
+
+        return run
+
+    make.__name__ = f"gather_{np.dtype(dtype).name}"
+    make.__doc__ = "n, Y; reals: scale. The rows of the batch, from the bytes in source."
+    return instruction(make)
+
+
+GATHERS = {np.dtype(t): _gather(t) for t in (np.uint8, np.int64, np.float32, np.float64)}
+
+
+@instruction
+def emit(build):
+    """k, Z. The rows of the batch become rows of targets: what a network in use gives out."""
+
+    def run(row, reals, context):
+        k, z = row[1], row[2]
+        m, first = context.state[ROWS], context.state[FIRST]
+        rows, out = context.work[z : z + m * k], context.targets[first * k : (first + m) * k]
+        for i in range(rows.size):
+            out[i] = rows[i]
+
+    return run
