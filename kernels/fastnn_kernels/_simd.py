@@ -13,6 +13,7 @@ from llvmlite import ir
 from numba.core import types
 
 __all__ = [
+    "F64",
     "I32",
     "I64",
     "bits_of",
@@ -20,6 +21,8 @@ __all__ = [
     "element_pointer",
     "interleave",
     "load",
+    "magnitude",
+    "multiply_add",
     "pointer_to",
     "size_of",
     "splat",
@@ -28,7 +31,7 @@ __all__ = [
     "vector",
 ]
 
-I32, I64 = ir.IntType(32), ir.IntType(64)
+I32, I64, F64 = ir.IntType(32), ir.IntType(64), ir.DoubleType()
 
 
 def splat(builder: Any, scalar: Any, lanes: int) -> Any:
@@ -91,6 +94,18 @@ def load(builder: Any, pointer: Any, element: Any, lanes: int) -> Any:
 def store(builder: Any, value: Any, pointer: Any) -> None:
     """Write a vector to an address aligned to one element only."""
     builder.store(value, builder.bitcast(pointer, value.type.as_pointer()), align=size_of(value.type.element))
+
+
+def multiply_add(builder: Any, a: Any, b: Any, c: Any) -> Any:
+    """a · b + c of vectors, fused where the machine can."""
+    return builder.fadd(builder.fmul(a, b, flags=("contract",)), c, flags=("contract",))
+
+
+def magnitude(builder: Any, value: Any) -> Any:
+    """|value| of a vector."""
+    name = f"llvm.fabs.v{value.type.count}f{bits_of(value.type.element)}"
+    function = builder.module.globals.get(name) or ir.Function(builder.module, ir.FunctionType(value.type, [value.type]), name)
+    return builder.call(function, [value])
 
 
 def pointer_to(kind: Any) -> Any:

@@ -9,8 +9,14 @@ from support import DTYPES
 from fastnn_kernels._jit import OPTIONS
 from fastnn_kernels.cpu import _math
 
-BOUNDS = {"exp": 1.1, "expm1": 2.5, "tanh": 2.75, "sigmoid": 3.0}
-EXACT = {"exp": mpmath.exp, "expm1": mpmath.expm1, "tanh": mpmath.tanh, "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x))}
+BOUNDS = {"exp": 1.1, "expm1": 2.5, "tanh": 2.75, "log": 1.5, "sigmoid": 3.0}
+EXACT = {
+    "exp": mpmath.exp,
+    "expm1": mpmath.expm1,
+    "tanh": mpmath.tanh,
+    "log": mpmath.log,
+    "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),
+}
 
 
 def vectorised(name):
@@ -40,6 +46,11 @@ def arguments(dtype, rng):
 @pytest.mark.parametrize("name", BOUNDS)
 def test_error_in_units_of_the_last_place(rng, name, dtype):
     x = arguments(dtype, rng)
+    if name == "log":
+        x = np.abs(x[np.abs(x) >= np.finfo(dtype).smallest_normal])
+        x = np.concatenate(
+            [x, 1 + np.finfo(dtype).eps * np.arange(-8, 9, dtype=dtype), 1 + rng.uniform(-1e-3, 1e-3, 500).astype(dtype)]
+        )
     y = np.full_like(x, np.nan)
     LOOPS[name](x, y)
     info = np.finfo(dtype)
@@ -63,6 +74,16 @@ def test_limits_and_nan(name, values, dtype):
     y = np.empty_like(x)
     LOOPS[name](x, y)
     np.testing.assert_array_equal(y, np.array([*values, np.nan], dtype))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_decay_is_exp_below_zero(rng, dtype):
+    x = -np.abs(arguments(dtype, rng))
+    x = np.concatenate([x, np.array([-np.inf, 0.0, np.nan], dtype)])
+    expected, y = np.empty_like(x), np.empty_like(x)
+    LOOPS["exp"](x, expected)
+    vectorised("decay")(x, y)
+    np.testing.assert_array_equal(y, expected)
 
 
 @pytest.mark.parametrize("name", BOUNDS)
