@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn_kernels._jit import cache_folder
+from fastnn_kernels._jit import cache_folder, types_of
 from fastnn_kernels.cpu.gemm import scratch_size
 from fastnn_kernels.cpu.program import COUNTERS, FIRST, PENALTY, SCALE, SCORE, STOP, TOTAL, Context, run_steps
 
@@ -122,11 +122,11 @@ class Program:
         self._table = np.zeros((len(table.rows), _WIDTH), np.int64)
         for i, (_, _, operands, _) in enumerate(table.rows):
             self._table[i, 1 : 1 + len(operands)] = operands
-        arguments = self._table[0], self._reals[0], self._context()
+        self.types = types_of(self._table[0], self._reals[0], self._context())
         if not quiet:
-            _announce([(op, parallel) for op, parallel, _, _ in table.rows if not op.is_ready(parallel, *arguments)])
+            _announce([(op, parallel) for op, parallel, _, _ in table.rows if not op.is_ready(parallel, self.types)])
         for i, (op, parallel, _, _) in enumerate(table.rows):
-            self._table[i, 0] = op.address(parallel, *arguments)
+            self._table[i, 0] = op.address(parallel, self.types)
 
     @property
     def steps(self) -> int:

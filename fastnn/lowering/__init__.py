@@ -93,6 +93,6 @@ def compile_all(model: Any, progress: Callable[[int, int, str], None] | None = N
         if progress is not None:
             progress(done, len(pieces), op.__name__)
         for parallel in (False, True):
-            op.address(parallel, program._table[0], program._reals[0], program._context())
+            op.address(parallel, program.types)
     if progress is not None:
         progress(len(pieces), len(pieces), "")
