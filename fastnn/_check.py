@@ -70,6 +70,13 @@ def floats(name: str, value: ArrayLike, *, dtype: DTypeLike | None = None, ndim:
 
     Without `dtype`, float64 stays, and everything else that is real becomes float32.
     """
+    if (  # what most calls bring, in half of the time: small products take less than a microsecond
+        type(value) is np.ndarray
+        and (value.dtype is dtype or (dtype is None and value.dtype in _FLOATS))
+        and value.ndim == (ndim or value.ndim or -1)
+        and value.flags.c_contiguous
+    ):
+        return value
     array = reals(name, value)
     if dtype is None:
         native = array.dtype.newbyteorder("=")
@@ -104,8 +111,10 @@ def output(name: str, out: Array | None, shape: tuple[int, ...], dtype: np.dtype
         raise ValueError(f"{name}: expected shape {shape} and dtype {dtype}, got {quote(out)}")
     if not out.flags.c_contiguous or not out.flags.writeable:
         raise ValueError(f"{name}: expected a writeable C-contiguous array, got one that is not")
-    if any(np.may_share_memory(out, array) for array in apart):
-        raise ValueError(f"{name}: expected an array that shares no memory with the inputs, got one that does")
+    for array in apart:
+        owners = out.base is None and array.base is None and out is not array  # of memory of their own
+        if not owners and np.may_share_memory(out, array):
+            raise ValueError(f"{name}: expected an array that shares no memory with the inputs, got one that does")
     return out
 
 

@@ -21,6 +21,7 @@ from fastnn_kernels.cpu.activations import (
 )
 from fastnn_kernels.cpu.batchnorm import batchnorm_backward, batchnorm_forward, batchnorm_inference
 from fastnn_kernels.cpu.dropout import dropout_backward, dropout_forward, relu_dropout_backward
+from fastnn_kernels.cpu.finite import find_not_finite, finite_chunks
 from fastnn_kernels.cpu.gather import gather_rows
 from fastnn_kernels.cpu.gemm import scratch_size
 from fastnn_kernels.cpu.linear import linear_backward, linear_forward
@@ -56,6 +57,8 @@ __all__ = [
     "cross_entropy_gradient",
     "dropout_backward",
     "dropout_forward",
+    "find_not_finite",
+    "finite_chunks",
     "gather_rows",
     "linear_backward",
     "linear_forward",

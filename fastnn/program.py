@@ -145,9 +145,10 @@ class Program:
                 self._pace = max(1, min(4 * self._pace, int(self._pace * _SLICE_SECONDS / elapsed)))
             begin = end
 
-    def predict(self, x: Array) -> Array:
-        """The outputs for rows x, C-contiguous and of the dtype and width that the program was lowered for."""
+    def predict(self, x: Array) -> tuple[Array, bool]:
+        """The outputs for rows x, C-contiguous, of the dtype and width that the program was lowered for; whether x is finite."""
         rows, width = len(x), self.targets.shape[1]
+        self.results[SCORE] = 0.0
         if rows <= self.batch:  # in one step, through arrays that stay: taking in others would be most of the time of one row
             if self._kept_context is None:
                 self._use(np.zeros((self.batch, x.shape[1]), x.dtype), np.empty((self.batch, width), self.targets.dtype))
@@ -155,14 +156,14 @@ class Program:
             self._keep_alive[:rows] = x
             self._rows = rows
             self.run(0, 1)
-            return self.targets[:rows].copy()
+            return self.targets[:rows].copy(), self.results[SCORE] == 0.0
         out = np.empty((rows, width), self.targets.dtype)
         self._kept_context = None
         self._use(x, out)
         for begin, end in self.slices():
             self.run(begin, end)
         self._use(x[:0], out[:0])
-        return out
+        return out, self.results[SCORE] == 0.0
 
     def _use(self, x: Array, out: Array) -> None:
         """Read inputs from x, in their order, and write outputs to out."""

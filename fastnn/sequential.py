@@ -109,13 +109,18 @@ class Sequential(Layer):
         batch_size = integer("batch_size", batch_size, low=1)
         check_finite = boolean("check_finite", check_finite)
         program = self._prediction(x)
-        forward = self._forward_in_use if program is None else program.predict
         parts = []
         for first in range(0, len(x), batch_size):
             batch = x[first : first + batch_size]
-            if check_finite:
-                finite("x", batch, self.dtype, first)
-            parts.append(forward(batch))
+            if program is None:
+                if check_finite:
+                    finite("x", batch, self.dtype, first)
+                parts.append(self._forward_in_use(batch))
+            else:
+                y, is_finite = program.predict(batch)
+                if check_finite and not is_finite:
+                    finite("x", batch, self.dtype, first)  # names the row
+                parts.append(y)
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _forward_in_use(self, x: Array) -> Array:

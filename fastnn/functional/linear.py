@@ -114,11 +114,13 @@ def linear_backward(
 def _scratch(nanoseconds: float, weight: Array) -> Array:
     """Scratch for a product: a row for each thread that shares the work. Each Python thread keeps its own: 0.4 MB a row."""
     pieces = get_num_threads() if parallel_pays(nanoseconds) else 1
-    room: Array | None = getattr(_kept, weight.dtype.name, None)
-    if room is None or len(room) < pieces:
+    if not hasattr(_kept, "rooms"):
+        _kept.rooms = {}
+    room: Array | None = _kept.rooms.get((weight.itemsize, pieces))
+    if room is None:
         room = aligned_zeros(pieces * scratch_size(), weight.dtype).reshape(pieces, -1)
-        setattr(_kept, weight.dtype.name, room)
-    return room[:pieces]
+        _kept.rooms[weight.itemsize, pieces] = room
+    return room
 
 
 def _features(name: str, x: Array, features: int, of: str) -> None:

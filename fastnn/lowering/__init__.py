@@ -17,13 +17,14 @@ import numpy as np
 
 from fastnn_kernels._jit import Instruction
 from fastnn_kernels.cpu import instructions
+from fastnn_kernels.cpu.finite import finite_chunks
 from fastnn_kernels.cpu.instructions import data
 
 from .._check import Array
 from ..layers import Linear
 from ..losses import MSELoss
 from ..program import Program, Table
-from .common import ACTIVATION_NS, NotLowered
+from .common import ACTIVATION_NS, FINITE_NS, NotLowered
 from .layers import lower_layers
 from .losses import lower_loss
 from .rules import lower_clipping, lower_penalty, lower_rule
@@ -61,6 +62,8 @@ def lower_evaluation(model: Any, loss: Any, source: Array, targets: Array, batch
 def lower_prediction(model: Any, source: Array, batch: int) -> Program:
     """A program that gives out the network's outputs in eval mode, for rows like those of source (see `Program.predict`)."""
     t, n, x = _start(model, source, batch)
+    if source.dtype.kind == "f":
+        t.add(data.look_for_not_finite, t.batch * n * FINITE_NS, n, x, t.partials(finite_chunks(t.batch * n)))
     k, z, _ = lower_layers(t, n, x, training=False)
     t.add(data.emit, 0.0, k, z)
     return Program(t, source, np.empty((0, k), model.dtype))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from .._check import Array
 
 # what an element (for a product a multiply-add) takes on one core, roughly; picks the serial or the parallel build
-PRODUCT_NS, BATCHNORM_NS, DROPOUT_NS, ACTIVATION_NS, LOSS_NS, RULE_NS = 1 / 110, 0.3, 0.32, 0.1, 3.0, 0.2
+PRODUCT_NS, BATCHNORM_NS, DROPOUT_NS, ACTIVATION_NS, LOSS_NS, RULE_NS = 1 / 110, 0.3, 0.32, 0.1, 1.5, 0.2
+FINITE_NS = 0.03
 
 
 class NotLowered(Exception):  # noqa: N818 - not an error: the model runs layer by layer

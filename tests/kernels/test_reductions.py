@@ -44,3 +44,17 @@ def test_gather_converts_and_scales_the_rows_asked_for(rng, source, dtype):
     index = rng.integers(0, 53, 701)
     (out,) = every_way(kernels.gather_rows, rows, index, 1 / 3, unwritten((701, 31), dtype))
     np.testing.assert_allclose(out, rows[index].astype(float) / 3, rtol=2 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1.0, "largest", "smallest"])
+@pytest.mark.parametrize("size", SIZES)
+def test_find_not_finite(rng, size, value, dtype):
+    info = np.finfo(dtype)
+    value = {"largest": -info.max, "smallest": info.smallest_subnormal}.get(value, value)
+    x = rng.standard_normal(size).astype(dtype)
+    place = int(rng.integers(size))
+    x[place] = value
+    chunks = kernels.finite_chunks(size)
+    (found,) = every_way(kernels.find_not_finite, x, unwritten(chunks, np.float64))
+    assert found.sum() == (0.0 if np.isfinite(value) else 1.0)

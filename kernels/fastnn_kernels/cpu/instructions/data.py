@@ -3,11 +3,11 @@
 import numpy as np
 
 from ..._jit import instruction
-from .. import gather
-from ..program import FIRST, ROWS
+from .. import finite, gather
+from ..program import FIRST, ROWS, SCORE
 from ._views import matrix, vector
 
-__all__ = ["GATHERS", "emit"]
+__all__ = ["GATHERS", "emit", "look_for_not_finite"]
 
 
 def _gather(dtype):
@@ -29,6 +29,21 @@ def _gather(dtype):
 
 
 GATHERS = {np.dtype(t): _gather(t) for t in (np.uint8, np.int64, np.float32, np.float64)}
+
+
+@instruction
+def look_for_not_finite(build):
+    """n, X, partials in scratch. Adds to results[SCORE] where the batch, converted and in cache, has NaN or infinity."""
+    find = build(finite.find_not_finite)
+
+    def run(row, reals, context):
+        x = vector(context.work, row[2], context.state[ROWS] * row[1])
+        found = vector(context.scratch, row[3], finite.finite_chunks(x.size))
+        find(x, found)
+        for i in range(found.size):
+            context.results[SCORE] += found[i]
+
+    return run
 
 
 @instruction
