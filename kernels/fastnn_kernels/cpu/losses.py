@@ -22,7 +22,7 @@ from numba import prange
 from .._jit import apart, kernel
 from ._math import decay, exp, log
 from ._rows import tile_rows
-from ._stack import on_stack
+from ._views import on_stack, view_at
 
 __all__ = [
     "cross_entropy_backward",
@@ -36,8 +36,9 @@ __all__ = [
 ]
 
 _CHUNK = 8192
-_LONG = 64  # columns, a power of two
-_lanes = on_stack(_LONG)
+_NARROW, _ROWS = 32, 64  # at most so many columns, and rows side by side, in the turned form
+_LANES, _HALVES = 32, (16, 8, 4, 2, 1)  # of longer rows
+_turned, _side_by_side, _lanes = on_stack(_NARROW * _ROWS), on_stack(_ROWS), on_stack(_LANES)
 
 
 @apart
@@ -135,14 +136,6 @@ def cross_entropy_backward(dlosses, logits, labels, smoothing, log_sums, dlogits
 
 
 @apart
-def _top(z, first, k):
-    top = z[first]
-    for j in range(1, k):
-        top = z[first + j] if z[first + j] > top else top
-    return top
-
-
-@apart
 def _less(z, top, out):
     for j in range(z.size):
         out[j] = z[j] - top
@@ -155,18 +148,9 @@ def _share(out, scale, share, everywhere):
 
 
 @apart
-def _exponentials(y, begin, end):
-    piece = y[begin:end]
+def _exponentials(piece):
     for i in range(piece.size):
         piece[i] = decay(piece[i])
-
-
-@apart
-def _sum(y, first, k):
-    total = y.dtype.type(0.0)
-    for j in range(first, first + k):
-        total += y[j]
-    return total
 
 
 @apart
@@ -175,8 +159,8 @@ def _add(column, values):
         values[r] += column[r]
 
 
-# A long row is folded into as many lanes as the shortest long row has columns, and these in halves: 256 rows of 1000 take 125 µs,
-# where they took 270 with one largest value and four sums a row (float32, AVX-512, Zen 5).
+# A row of more columns is folded into lanes, and these in halves: 256 rows of 1000 take 130 µs, where they took 270 with one
+# largest value and four sums a row (float32, AVX-512, Zen 5).
 
 
 @apart
@@ -186,28 +170,24 @@ def _keep_larger(piece, lanes):
 
 
 @apart
-def _top_of_long(row, lanes):
-    width = lanes.size
-    for lane in range(width):
-        lanes[lane] = row[lane]
-    for first in range(width, row.size, width):
-        _keep_larger(row[first : first + width], lanes)
-    while width > 1:
-        width //= 2
-        _keep_larger(lanes[width : 2 * width], lanes[:width])
+def _top_of_long(z, first, k, lanes):
+    for lane in range(_LANES):
+        lanes[lane] = z[first + lane]
+    for j in range(_LANES, k, _LANES):
+        _keep_larger(view_at(z, first + j, (min(_LANES, k - j),)), lanes)
+    for width in _HALVES:
+        _keep_larger(view_at(lanes, width, (width,)), lanes)
     return lanes[0]
 
 
 @apart
-def _sum_of_long(row, lanes):
-    width = lanes.size
-    for lane in range(width):
-        lanes[lane] = row[lane]
-    for first in range(width, row.size, width):
-        _add(row[first : first + width], lanes)
-    while width > 1:
-        width //= 2
-        _add(lanes[width : 2 * width], lanes[:width])
+def _sum_of_long(y, first, k, lanes):
+    for lane in range(_LANES):
+        lanes[lane] = y[first + lane]
+    for j in range(_LANES, k, _LANES):
+        _add(view_at(y, first + j, (min(_LANES, k - j),)), lanes)
+    for width in _HALVES:
+        _add(view_at(lanes, width, (width,)), lanes)
     return lanes[0]
 
 
@@ -239,15 +219,15 @@ def _fused_rows(z, labels, k, smoothing, weight, i0, i1, losses, hits, dz):
     """Rows i0 to i1 - 1, few enough for the L1 cache. The exponentials of all rows are taken in one loop, which vectorises."""
     everywhere, hit = z.dtype.type(smoothing / k), z.dtype.type(1.0 - smoothing)
     scale, zero, one = z.dtype.type(weight), z.dtype.type(0.0), z.dtype.type(1.0)
-    lanes = _lanes(z)[: min(k, _LONG)]
+    lanes = _lanes(z)
     for i in range(i0, i1):
-        losses[i] = _top_of_long(z[i * k : (i + 1) * k], lanes) if k >= _LONG else _top(z, i * k, k)
+        losses[i] = _top_of_long(z, i * k, k, lanes)
     for i in range(i0, i1):
-        _less(z[i * k : (i + 1) * k], losses[i], dz[i * k : (i + 1) * k])
-    _exponentials(dz, i0 * k, i1 * k)
+        _less(view_at(z, i * k, (k,)), losses[i], view_at(dz, i * k, (k,)))
+    _exponentials(view_at(dz, i0 * k, ((i1 - i0) * k,)))
     for i in range(i0, i1):
         first, label, top = i * k, labels[i], losses[i]
-        total = _sum_of_long(dz[first : first + k], lanes) if k >= _LONG else _sum(dz, first, k)
+        total = _sum_of_long(dz, first, k, lanes)
         log_sum = z.dtype.type(math.log(total))
         loss = log_sum + (top - z[first + label])
         if smoothing > 0.0:
@@ -257,12 +237,8 @@ def _fused_rows(z, labels, k, smoothing, weight, i0, i1, losses, hits, dz):
             loss = (1.0 - smoothing) * loss + smoothing * (log_sum + mean / k)
         losses[i] = loss
         hits[i] = one if _is_largest(z, first, k, label, top, total) else zero
-        _share(dz[first : first + k], scale, one / total, everywhere)
+        _share(view_at(dz, first, (k,)), scale, one / total, everywhere)
         dz[first + label] -= scale * hit
-
-
-_NARROW, _ROWS = 32, 64  # at most so many columns, and rows side by side, in the turned form
-_turned, _side_by_side = on_stack(_NARROW * _ROWS), on_stack(_ROWS)
 
 
 @apart
@@ -310,29 +286,28 @@ def _shares(column, total, scale, everywhere):
 def _fused_narrow_rows(z, labels, k, smoothing, weight, losses, hits, dz):
     """Some rows of few columns, turned, so that every loop runs over all rows side by side and vectorises.
 
-    1024 rows of 10: 14 µs where rows one by one take 36 (float32, AVX-512, Zen 5). Loops of a length that the compiler knows
+    1024 rows of 10: 13 µs where rows one by one take 36 (float32, AVX-512, Zen 5). Loops of a length that the compiler knows
     would be unrolled instead.
     """
     everywhere, hit = z.dtype.type(smoothing / k), z.dtype.type(1.0 - smoothing)
     scale, zero, one = z.dtype.type(weight), z.dtype.type(0.0), z.dtype.type(1.0)
     rows = losses.size
-    t, best, total = _turned(z), _side_by_side(z)[:rows], _side_by_side(z)[:rows]
-    top, log_sum = _side_by_side(z)[:rows], _side_by_side(z)[:rows]
+    t, best, total, top, log_sum = _turned(z), _side_by_side(z), _side_by_side(z), _side_by_side(z), _side_by_side(z)
     _turn(z, k, t, rows)
     for r in range(rows):
         top[r], best[r] = t[r], zero
     for j in range(1, k):
-        _keep_largest(t[j * rows : (j + 1) * rows], z.dtype.type(j), top, best)
+        _keep_largest(view_at(t, j * rows, (rows,)), z.dtype.type(j), top, best)
     for j in range(k):
-        _subtract(t[j * rows : (j + 1) * rows], top)
-    _exponentials(t, 0, k * rows)
+        _subtract(view_at(t, j * rows, (rows,)), top)
+    _exponentials(view_at(t, 0, (k * rows,)))
     for r in range(rows):
         total[r] = zero
     for j in range(k):
-        _add(t[j * rows : (j + 1) * rows], total)
-    _logarithms(total, log_sum)
+        _add(view_at(t, j * rows, (rows,)), total)
+    _logarithms(view_at(total, 0, (rows,)), log_sum)
     for j in range(k):
-        _shares(t[j * rows : (j + 1) * rows], total, scale, everywhere)
+        _shares(view_at(t, j * rows, (rows,)), total, scale, everywhere)
     _turn_back(t, rows, dz, k)
     for r in range(rows):
         first, label = r * k, labels[r]
@@ -364,9 +339,10 @@ def cross_entropy_gradient(logits, labels, smoothing, weight, losses, hits, dlog
         first = np.intp(tile) * rows
         end = min(m, first + rows)
         if narrow:
+            size = (end - first) * k
             _fused_narrow_rows(
-                z[first * k : end * k], labels[first:end], k, smoothing, weight, losses[first:end], hits[first:end],
-                dz[first * k : end * k],
+                view_at(z, first * k, (size,)), labels[first:end], k, smoothing, weight, losses[first:end], hits[first:end],
+                view_at(dz, first * k, (size,)),
             )  # fmt: skip
         else:
             _fused_rows(z, labels, k, smoothing, weight, first, end, losses, hits, dz)

@@ -11,11 +11,10 @@ from typing import Any, NamedTuple
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
-from numba.np.arrayobj import populate_array
 
 from .._jit import kernel
 
-__all__ = ["COUNTERS", "FIRST", "PENALTY", "ROWS", "SCALE", "SCORE", "STOP", "TOTAL", "Context", "run_steps", "view_at"]
+__all__ = ["COUNTERS", "FIRST", "PENALTY", "ROWS", "SCALE", "SCORE", "STOP", "TOTAL", "Context", "run_steps"]
 
 ROWS, FIRST, COUNTERS = range(3)  # in state: rows of the present batch; the place of its first row in order; counters follow
 TOTAL, PENALTY, SCORE, SCALE, STOP = range(5)  # in results: sums over rows; the gradient's scale; whether to stop
@@ -55,31 +54,6 @@ def _invoke(typing_context, address, row, reals, context):
         return target.get_dummy_value()
 
     return types.none(types.int64, *arguments), generate
-
-
-@intrinsic
-def view_at(typing_context, array, offset, shape):
-    """A C-contiguous view of so many elements of a 1-D array, from one on, unchecked.
-
-    It holds no reference to the array, which the caller of the program keeps: a slice and a reshape cost 50 ns, most of them for
-    counting references, and an instruction makes some five.
-    """
-    result = types.Array(array.dtype, len(shape), "C")
-
-    def generate(context, builder, signature, values):
-        source = context.make_array(array)(context, builder, values[0])
-        size = context.get_abi_sizeof(context.get_data_type(array.dtype))
-        shape = cgutils.unpack_tuple(builder, values[2])
-        strides = [context.get_constant(types.intp, size)]
-        for extent in reversed(shape[1:]):
-            strides.insert(0, builder.mul(strides[0], extent))
-        view = context.make_array(result)(context, builder)
-        data = builder.gep(source.data, [values[1]])
-        itemsize = context.get_constant(types.intp, size)
-        populate_array(view, data=data, shape=shape, strides=strides, itemsize=itemsize, meminfo=None)
-        return view._getvalue()
-
-    return result(array, types.intp, types.UniTuple(types.intp, len(shape))), generate
 
 
 @kernel

@@ -1,7 +1,7 @@
 """Pieces of the buffers that instructions share, by their offsets."""
 
 from ..._jit import worker
-from ..program import view_at
+from .._views import view_at
 
 __all__ = ["matrix", "maybe", "vector"]
 

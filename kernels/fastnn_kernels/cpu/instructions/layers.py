@@ -5,8 +5,9 @@ import numpy as np
 from ..._jit import instruction, worker
 from .. import activations, batchnorm, dropout, linear
 from .._rows import row_chunks
+from .._views import view_at
 from ..gemm import scratch_size
-from ..program import ROWS, view_at
+from ..program import ROWS
 from ._views import matrix, maybe, vector
 
 STEPS = 2**32  # dropout's steps are counted modulo this

@@ -4,7 +4,8 @@ import math
 
 from ..._jit import instruction
 from .. import optimizers, reductions
-from ..program import PENALTY, ROWS, SCALE, STOP, view_at
+from .._views import view_at
+from ..program import PENALTY, ROWS, SCALE, STOP
 from ..reductions import LANES, sum_chunks
 
 
