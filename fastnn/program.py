@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from fastnn_kernels._jit import cache_folder, types_of
+from fastnn_kernels._workshop import compile_beside
 from fastnn_kernels.cpu.gemm import scratch_size
 from fastnn_kernels.cpu.program import COUNTERS, FIRST, PENALTY, SCALE, SCORE, STOP, TOTAL, Context, run_steps
 
@@ -123,8 +124,11 @@ class Program:
         for i, (_, _, operands, _) in enumerate(table.rows):
             self._table[i, 1 : 1 + len(operands)] = operands
         self.types = types_of(self._table[0], self._reals[0], self._context())
-        if not quiet:
-            _announce([(op, parallel) for op, parallel, _, _ in table.rows if not op.is_ready(parallel, self.types)])
+        missing = {(op, parallel) for op, parallel, _, _ in table.rows if not op.is_ready(parallel, self.types)}
+        if missing:
+            if not quiet:
+                _announce(missing)
+            compile_beside(list(missing), self.types)
         for i, (op, parallel, _, _) in enumerate(table.rows):
             self._table[i, 0] = op.address(parallel, self.types)
 
@@ -228,16 +232,15 @@ class Program:
         )  # fmt: skip
 
 
-def _announce(missing: list[tuple[Any, bool]]) -> None:
+def _announce(missing: set[tuple[Any, bool]]) -> None:
     """Say that instructions are about to be compiled, which would look like a program that hangs."""
     names = sorted({op.__name__ for op, _ in missing})
-    if names:
-        seconds = len(set(missing)) * _COMPILATION_SECONDS
-        sys.stderr.write(
-            f"fastnn: compiling {', '.join(names)}: once on this machine, some {max(1, round(seconds))} s "
-            f"(kept in {cache_folder() or 'memory only'})\n"
-        )
-        sys.stderr.flush()
+    seconds = len(missing) * _COMPILATION_SECONDS
+    sys.stderr.write(
+        f"fastnn: compiling {', '.join(names)}: once on this machine, some {max(1, round(seconds))} s on one core "
+        f"(kept in {cache_folder() or 'memory only'})\n"
+    )
+    sys.stderr.flush()
 
 
 def _bytes_of(array: Array) -> Array:

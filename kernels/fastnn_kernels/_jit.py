@@ -28,7 +28,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cache, update_wrapper
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numba
 from numba import njit
@@ -115,8 +115,11 @@ class Instruction:
     `make(build)` gives the function for one build; `build(kernel)` is that build of a kernel it calls.
     """
 
+    known: ClassVar[dict[tuple[str, str], Instruction]] = {}  # by module and name, for other processes to find them
+
     def __init__(self, make: Callable[[Callable[[Kernel], Any]], Callable[..., None]]) -> None:
         self.__name__, self.__doc__, self.__module__ = make.__name__, make.__doc__, make.__module__
+        self.known[self.__module__, self.__name__] = self
         self._make = make
         self._addresses: dict[Any, int] = {}
         self._builds: dict[bool, Any] = {}
@@ -124,13 +127,17 @@ class Instruction:
     def address(self, parallel: bool, types: tuple[Any, ...]) -> int:
         """Where the compiled function for arguments of these types starts; compiled or loaded when first asked for."""
         if (parallel, types) not in self._addresses:
-            if parallel:
-                _launch_threads()  # code from the cache refers to the pool
-            dispatcher = self._build(parallel)
-            dispatcher.compile(types)
-            result = dispatcher.overloads[types]
+            result = self.compile(parallel, types)
             self._addresses[parallel, types] = result.library.get_pointer_to_function(result.fndesc.llvm_func_name)
         return self._addresses[parallel, types]
+
+    def compile(self, parallel: bool, types: tuple[Any, ...]) -> CompileResult:
+        """Compile it, for the cache on disk too, or load it."""
+        if parallel:
+            _launch_threads()  # code from the cache refers to the pool
+        dispatcher = self._build(parallel)
+        dispatcher.compile(types)
+        return dispatcher.overloads[types]
 
     def is_ready(self, parallel: bool, types: tuple[Any, ...]) -> bool:
         """Whether `address` will find the function compiled, in memory or on disk."""

@@ -154,3 +154,32 @@ def test_a_worker_refuses_to_be_called_from_python():
     for _ in range(2):
         with pytest.raises(TypeError, match="philox: expected a call from compiled code"):
             philox(1, 2, 3, 4)
+
+
+BESIDE = """
+import os, sys
+sys.path.insert(0, {folder!r})
+os.cpu_count = lambda: 2
+import numpy as np
+from fastnn_kernels._jit import types_of
+from fastnn_kernels._workshop import compile_beside
+from fastnn_kernels.cpu.instructions.data import GATHERS
+from fastnn_kernels.cpu.program import Context
+
+floats, integers = np.zeros(1), np.zeros(1, np.int64)
+context = Context(*[floats] * len(Context._fields))._replace(state=integers, order=integers, source=np.zeros(1, np.uint8))
+types = types_of(integers, floats, context)
+builds = [(op, False) for op in GATHERS.values()]
+{sabotage}
+compile_beside(builds, types)
+print(len(builds), sum(op.is_ready(False, types) for op, _ in builds), sum(len(op._build(False).overloads) for op, _ in builds))
+"""
+
+
+@pytest.mark.parametrize(
+    ("sabotage", "found"), [("", 4), ("sys.executable = '/bin/false'", 2), ("sys.executable = '/nowhere'", 2)]
+)
+def test_another_process_compiles_its_share_for_this_one(package, sabotage, found):
+    script = BESIDE.format(folder=str(package.parent), sabotage=sabotage)
+    done = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["4", str(found), "2"]  # this one compiled two of the four
