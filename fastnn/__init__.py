@@ -7,7 +7,8 @@ trainer = fnn.Trainer(model, loss=fnn.CrossEntropyLoss(), optimizer=fnn.Adam(lr=
 history = trainer.fit(x, y, epochs=20, batch_size=64)
 """
 
-from . import datasets, functional, init, optim
+from . import datasets, functional, init, optim, schedules
+from .averaging import EMA, SWA, update_bn
 from .callbacks import Callback, EarlyStopping, ProgressBar
 from .files import load_extra, load_model, save_model
 from .functional import cache_folder, get_num_threads, set_num_threads, threading_layer
@@ -17,6 +18,22 @@ from .layers import SELU, BatchNorm1d, Dropout, Layer, LeakyReLU, Linear, ReLU, 
 from .losses import CrossEntropyLoss, MSELoss
 from .optim import SGD, Adam, Optimizer, RMSprop, clip_grad_norm_
 from .regularizers import L1, L2, ElasticNet
+from .schedules import (
+    ConstantLR,
+    CosineAnnealingLR,
+    CosineAnnealingWarmRestarts,
+    ExponentialLR,
+    LambdaLR,
+    LinearLR,
+    MultiStepLR,
+    OneCycleLR,
+    PolynomialLR,
+    ReduceLROnPlateau,
+    Schedule,
+    SequentialLR,
+    StepLR,
+    Warmup,
+)
 from .sequential import Sequential
 from .trainer import NonFiniteLossError, Trainer
 from .warmup import warm_up
@@ -24,32 +41,48 @@ from .warmup import warm_up
 __version__ = "0.1.0"
 
 __all__ = [
+    "EMA",
     "L1",
     "L2",
     "SELU",
     "SGD",
+    "SWA",
     "Adam",
     "BatchNorm1d",
     "Callback",
+    "ConstantLR",
+    "CosineAnnealingLR",
+    "CosineAnnealingWarmRestarts",
     "CrossEntropyLoss",
     "Dropout",
     "EarlyStopping",
     "ElasticNet",
+    "ExponentialLR",
     "GradcheckReport",
     "History",
+    "LambdaLR",
     "Layer",
     "LeakyReLU",
     "Linear",
+    "LinearLR",
     "MSELoss",
+    "MultiStepLR",
     "NonFiniteLossError",
+    "OneCycleLR",
     "Optimizer",
+    "PolynomialLR",
     "ProgressBar",
     "RMSprop",
     "ReLU",
+    "ReduceLROnPlateau",
+    "Schedule",
     "Sequential",
+    "SequentialLR",
     "Sigmoid",
+    "StepLR",
     "Tanh",
     "Trainer",
+    "Warmup",
     "cache_folder",
     "clip_grad_norm_",
     "datasets",
@@ -61,7 +94,9 @@ __all__ = [
     "load_model",
     "optim",
     "save_model",
+    "schedules",
     "set_num_threads",
     "threading_layer",
+    "update_bn",
     "warm_up",
 ]

@@ -12,13 +12,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ._check import Array, as_array, boolean, finite, quote
-from .callbacks import Callback, EarlyStopping, ProgressBar
+from .averaging import Average
+from .callbacks import Callback, ProgressBar
 from .layers import Dropout
 from .lowering import NotLowered
 from .optim import Optimizer
+from .program import Program
 from .sequential import Sequential
 
-__all__ = ["BadRowError", "Data", "Hooks", "Keeper", "Totals"]
+__all__ = ["BadRowError", "Course", "Data", "Hooks", "Keeper", "Totals"]
 
 
 class BadRowError(ValueError):
@@ -98,30 +100,105 @@ class Totals:
         return result | {name: value / self.rows for name, value in self.scores.items()}
 
 
+class Course:
+    """What a schedule and an average do in each step of an epoch: the same numbers for both roads.
+
+    program: the compiled one, which is handed them, or None.
+    """
+
+    def __init__(self, trainer: Any, program: Program | None, steps: int) -> None:
+        self._optimizer, self._average = trainer.optimizer, trainer.average
+        self.lrs, self._momenta, self._weights = None, None, None
+        schedule, average, done = trainer.schedule, trainer.average, trainer.optimizer.steps
+        if schedule is not None:
+            t = np.arange(done, done + steps) if schedule.per == "step" else np.array([trainer.epochs_done])
+            lrs, momenta = schedule.lrs(t, trainer.base_lr), schedule.momenta(t)
+            if not (np.isfinite(lrs) & (lrs >= 0.0)).all():
+                raise ValueError(f"schedule: expected finite rates of at least 0, got {lrs.min()} to {lrs.max()} by {schedule!r}")
+            self._set(lrs[0], None if momenta is None else momenta[0])
+            if schedule.per == "step":
+                self.lrs, self._momenta = lrs, momenta
+        if average is not None and average.per == "step":
+            self._weights = average.weights(np.arange(done + 1, done + 1 + steps))
+        if program is not None:
+            self._hand_over(program)
+
+    def _hand_over(self, program: Program) -> None:
+        if program.weights is not None and self._weights is not None:
+            program.weights[: len(self._weights)] = self._weights
+        if program.rates is None or self.lrs is None:
+            return
+        program.rates[: len(self.lrs), :, 0] = self.lrs[:, np.newaxis]
+        if self._momenta is not None:
+            name = "betas" if hasattr(self._optimizer, "betas") else "momentum"
+            kept = getattr(self._optimizer, name)
+            for step in range(len(self.lrs)):
+                self.before(step)
+                program.read_rule(step)
+            setattr(self._optimizer, name, kept)
+            self.before(0)
+
+    def before(self, step: int) -> None:
+        """Set the rule for a step (from 0)."""
+        if self.lrs is not None:
+            self._set(self.lrs[step], None if self._momenta is None else self._momenta[step])
+
+    def after(self, step: int) -> None:
+        """Average after a step."""
+        if self._weights is not None and self._weights[step] != 0.0:
+            self._average.update(float(self._weights[step]))
+
+    def ran(self, begin: int, end: int) -> None:
+        """A program has run steps begin to end - 1: Python's side of it."""
+        if end > begin:
+            self.before(end - 1)
+            if self._weights is not None:
+                self._average.count += int(np.count_nonzero(self._weights[begin:end]))
+
+    def _set(self, lr: float, momentum: float | None) -> None:
+        self._optimizer.lr = float(lr)
+        if momentum is None or np.isnan(momentum):
+            return
+        if hasattr(self._optimizer, "betas"):
+            self._optimizer.betas = (float(momentum), *self._optimizer.betas[1:])
+        else:
+            self._optimizer.momentum = float(momentum)
+
+
 class Keeper:
     """Copies of the last good state, in arrays that are allocated once."""
 
-    def __init__(self, model: Sequential, optimizer: Optimizer) -> None:
-        self._model, self._optimizer = model, optimizer
+    def __init__(self, model: Sequential, optimizer: Optimizer, average: Average | None = None) -> None:
+        self._model, self._optimizer, self._average = model, optimizer, average
         self._copies = [np.empty_like(array) for array in self._arrays()]
         self._dropouts = [layer for layer in model.walk() if isinstance(layer, Dropout)]
         self.keep()
 
     def _arrays(self) -> list[Array]:
-        return [self._model.flat_parameters, self._model.flat_buffers, *self._optimizer.state_arrays()]
+        averaged = [] if self._average is None else [self._average.values]
+        return [self._model.flat_parameters, self._model.flat_buffers, *self._optimizer.state_arrays(), *averaged]
 
     def keep(self) -> None:
         for array, saved in zip(self._arrays(), self._copies, strict=True):
             saved[...] = array
         self._steps = self._optimizer.steps
+        self._count = 0 if self._average is None else self._average.count
         self._dropout_steps = [layer.step for layer in self._dropouts]
 
     def restore(self) -> None:
         for array, saved in zip(self._arrays(), self._copies, strict=True):
             array[...] = saved
         self._optimizer.steps = self._steps
+        if self._average is not None:
+            self._average.count = self._count
         for layer, step in zip(self._dropouts, self._dropout_steps, strict=True):
             layer.step = step
+
+
+def overrides(callback: Callback, hook: str) -> bool:
+    """Whether a callback's class, or the callback itself, has a hook of its own."""
+    method = getattr(callback, hook)
+    return getattr(method, "__func__", method) is not getattr(Callback, hook)
 
 
 class Hooks:
@@ -140,23 +217,33 @@ class Hooks:
             shown.append(ProgressBar())
         self._trainer = trainer
         self._all = shown
-        self._each_batch = [c for c in shown if type(c).on_batch_end is not Callback.on_batch_end]
+        self._each_batch = [c for c in shown if overrides(c, "on_batch_end")]
         self.every_batch = any(c.every_batch for c in self._each_batch)
 
-    def refuse_unknown_monitors(self, score: str | None, scored: bool, penalised: bool, validated: bool) -> None:
+    def refuse_unknown_monitors(
+        self, score: str | None, scored: bool, penalised: bool, validated: bool, metrics: Sequence[str] = ()
+    ) -> None:
         """Refuse to monitor what no epoch will log, which could fail only after one.
 
         score: the loss's score where it is known; scored: whether there are others, whose names only a step tells.
+        metrics: what else is found on the validation data.
         """
         names = ["loss", score] if score else ["loss"]
-        known = [*names, "lr", "seconds"] + ["penalty"] * penalised + [f"val_{name}" for name in names if validated]
+        known = [*names, "lr", "seconds"] + ["penalty"] * penalised + [f"val_{name}" for name in (*names, *metrics) if validated]
+
+        def check(monitor: str) -> None:
+            if monitor not in known and not (scored and (validated or not monitor.startswith("val_"))):
+                without = "" if validated else " without validation_data"
+                raise ValueError(f"monitor: expected one of {sorted(known)} in a fit{without}, got {monitor!r}")
+
+        schedule = self._trainer.schedule
+        if schedule is not None and schedule.monitor is not None:
+            check(schedule.monitor)
         for callback in self._all:
-            if isinstance(callback, EarlyStopping):
-                monitor = callback.monitor
-                if monitor not in known and not (scored and (validated or not monitor.startswith("val_"))):
-                    without = "" if validated else " without validation_data"
-                    raise ValueError(f"monitor: expected one of {sorted(known)} in a fit{without}, got {monitor!r}")
-            elif type(callback).on_epoch_end not in (Callback.on_epoch_end, ProgressBar.on_epoch_end):
+            monitor = getattr(callback, "monitor", None)
+            if isinstance(monitor, str):
+                check(monitor)
+            elif overrides(callback, "on_epoch_end") and not type(callback).__module__.startswith("fastnn."):
                 return  # the user's own, which may add to the logs for those that follow
 
     def fit_begin(self, epochs: int, steps: int) -> None:
