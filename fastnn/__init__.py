@@ -7,7 +7,7 @@ trainer = fnn.Trainer(model, loss=fnn.CrossEntropyLoss(), optimizer=fnn.Adam(lr=
 history = trainer.fit(x, y, epochs=20, batch_size=64)
 """
 
-from . import datasets, functional, init, optim, schedules
+from . import datasets, functional, init, metrics, optim, schedules
 from .averaging import EMA, SWA, update_bn
 from .callbacks import Callback, EarlyStopping, ProgressBar
 from .files import load_extra, load_model, save_model
@@ -92,6 +92,7 @@ __all__ = [
     "init",
     "load_extra",
     "load_model",
+    "metrics",
     "optim",
     "save_model",
     "schedules",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -16,11 +16,12 @@ from .averaging import Average
 from .callbacks import Callback, ProgressBar
 from .layers import Dropout
 from .lowering import NotLowered
+from .metrics import NAMED
 from .optim import Optimizer
 from .program import Program
 from .sequential import Sequential
 
-__all__ = ["BadRowError", "Course", "Data", "Hooks", "Keeper", "Totals"]
+__all__ = ["BadRowError", "Course", "Data", "Hooks", "Keeper", "Metrics", "Totals"]
 
 
 class BadRowError(ValueError):
@@ -59,6 +60,10 @@ class Data:
         if self._check_batches or self._check_targets:
             raise NotLowered("the rows of a memmap are checked as they are read")
         return self._x, self._y
+
+    def all_rows(self) -> tuple[Array, Array]:
+        """Inputs and checked targets, whatever they are."""
+        return self._x, self._checked_targets(self._y) if self._check_targets else self._y
 
     def batch(self, index: Array) -> tuple[Array, Array]:
         """The rows of a batch, converted; of a memmap they are checked only now."""
@@ -163,6 +168,48 @@ class Course:
             self._optimizer.betas = (float(momentum), *self._optimizer.betas[1:])
         else:
             self._optimizer.momentum = float(momentum)
+
+
+class Metrics:
+    """What `evaluate` and `fit` work out from predictions: metrics by name, or functions of targets and outputs."""
+
+    def __init__(self, model: Sequential, loss: Any, metrics: Sequence[str | Callable[[Array, Array], float]]) -> None:
+        if not isinstance(metrics, (list, tuple)):
+            raise TypeError(f"metrics: expected a list of names and functions, got {quote(metrics)}")
+        self._model, self._loss = model, loss
+        self._functions: dict[str, tuple[str, Callable[..., Any]]] = {}
+        for i, metric in enumerate(metrics):
+            name = metric if isinstance(metric, str) else getattr(metric, "__name__", "<")
+            if isinstance(metric, str) and metric not in NAMED:
+                raise ValueError(f"metrics[{i}]: expected one of {', '.join(NAMED)}, or a function, got {metric!r}")
+            if not isinstance(metric, str) and (not callable(metric) or name.startswith("<")):
+                raise TypeError(f"metrics[{i}]: expected a name or a function with one, got {quote(metric)}")
+            kind, function = NAMED[metric] if isinstance(metric, str) else ("outputs", metric)
+            if kind != "outputs" and not callable(getattr(loss, kind, None)):
+                raise ValueError(
+                    f"metrics[{i}]: expected a loss with {kind} for {name!r}, such as CrossEntropyLoss, got {loss!r}"
+                )
+            self._functions[name] = kind, function
+
+    @property
+    def names(self) -> list[str]:
+        """What they are called in the logs."""
+        return list(self._functions)
+
+    def values(self, data: Data, batch_size: int) -> dict[str, float]:
+        """All of them; the outputs of all rows are in memory for it."""
+        if not self._functions:
+            return {}
+        x, y = data.all_rows()
+        outputs = self._model.predict(x, batch_size, check_finite=False)
+        given = {"outputs": outputs}
+        for kind in {kind for kind, _ in self._functions.values()} - {"outputs"}:
+            given[kind] = getattr(self._loss, kind)(outputs)
+        numbers = y if y.ndim == 1 else y.argmax(axis=-1)
+        return {
+            name: float(function(y if kind == "outputs" else numbers, given[kind]))
+            for name, (kind, function) in self._functions.items()
+        }
 
 
 class Keeper:

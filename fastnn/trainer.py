@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from . import functional as F
 from ._check import Array, boolean, integer, number, quote
-from ._training import BadRowError, Course, Data, Hooks, Keeper, Totals
+from ._training import BadRowError, Course, Data, Hooks, Keeper, Metrics, Totals
 from .averaging import Average
 from .callbacks import Callback
 from .history import History
@@ -116,6 +116,7 @@ class Trainer:
         self.road = "not trained yet"
         self.history = History()
         self.epochs_done = 0
+        self.step_lrs: Array | None = None  # of the last epoch, where a schedule goes by steps
         self._stopping = False
 
     def fit(
@@ -126,6 +127,7 @@ class Trainer:
         batch_size: int = 32,
         *,
         validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        metrics: Sequence[str | Callable[[Array, Array], float]] = (),
         callbacks: Sequence[Callback] = (),
         shuffle: bool = True,
         drop_last: bool = False,
@@ -136,6 +138,7 @@ class Trainer:
 
         x: (rows, features) of any real dtype; it is converted batch by batch. A numpy.memmap is never read whole. y: (rows,)
         labels, (rows, k) probabilities, or what the loss takes. validation_data: (x, y), evaluated after each epoch.
+        metrics: what else is worked out of the validation data, as in `evaluate`; logged as val_f1_macro and so on.
         shuffle: a new order each epoch, from the model's seed. drop_last: leave out a last batch that is not full; one of a
         single row is left out anyway, with a warning, if the model normalises by batch. check_finite: refuse NaN and
         infinity in the data (a memmap's rows are looked at as they are read). progress: a bar (True needs tqdm); None shows
@@ -154,14 +157,18 @@ class Trainer:
             if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
                 raise TypeError(f"validation_data: expected a pair (x, y), got {quote(validation_data)}")
             validation = Data(self.model, self.loss, "validation ", *validation_data, check_finite)
+        more = Metrics(self.model, self.loss, metrics)
+        if metrics and validation is None:
+            raise ValueError(f"metrics: expected none without validation_data, on which they are found, got {quote(metrics)}")
         self.optimizer.check_settings()
         sizes = self._batch_sizes(data.rows, batch_size, drop_last)
         self._check_length(epochs, len(sizes))
         hooks = Hooks(self, callbacks, progress)
         score = self._score_name()
         hooks.refuse_unknown_monitors(
-            score, score is None and hasattr(self.loss, "scores"), self.regularizer is not None, validation is not None
-        )
+            score, score is None and hasattr(self.loss, "scores"), self.regularizer is not None, validation is not None,
+            more.names,
+        )  # fmt: skip
         program = self._training_program(data, batch_size)
         self.history = History()
         self._stopping = False
@@ -171,6 +178,7 @@ class Trainer:
             for epoch in range(epochs):
                 started = time.perf_counter()
                 course = Course(self, program, len(sizes))
+                self.step_lrs = course.lrs
                 hooks.epoch_begin(epoch)
                 logs = self._run_epoch(epoch, data, program, sizes, shuffle, hooks, course)
                 if not np.isfinite(self.model.flat_parameters).all():
@@ -183,7 +191,8 @@ class Trainer:
                 keeper.keep()
                 if validation is not None:
                     with self._validated_weights():
-                        logs |= {f"val_{name}": value for name, value in self._evaluate(validation, batch_size).items()}
+                        found = self._evaluate(validation, batch_size) | more.values(validation, max(batch_size, 1024))
+                    logs |= {f"val_{name}": value for name, value in found.items()}
                 logs |= {"lr": self.optimizer.lr, "seconds": time.perf_counter() - started}
                 self.history.append(logs)
                 if self.schedule is not None:
@@ -202,9 +211,24 @@ class Trainer:
         """End training after the current epoch; for callbacks."""
         self._stopping = True
 
-    def evaluate(self, x: ArrayLike, y: ArrayLike, batch_size: int = 1024) -> dict[str, float]:
-        """The loss (without penalty) and scores in eval mode: {'loss': ..., 'accuracy': ...}. Arguments as in `fit`."""
-        return self._evaluate(Data(self.model, self.loss, "", x, y, True), integer("batch_size", batch_size, low=1))
+    def evaluate(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        batch_size: int = 1024,
+        *,
+        metrics: Sequence[str | Callable[[Array, Array], float]] = (),
+    ) -> dict[str, float]:
+        """The loss (without penalty) and scores in eval mode: {'loss': ..., 'accuracy': ...}. Arguments as in `fit`.
+
+        metrics: names out of `fastnn.metrics.NAMED`, such as "f1_macro", "roc_auc" or "calibration_error", and functions
+        f(y, outputs) of targets as the loss has them (of MSELoss always (rows, k)) and outputs (rows, k), logged by their names.
+        They are worked out of all predictions at once, which takes a second pass.
+        """
+        more = Metrics(self.model, self.loss, metrics)
+        data = Data(self.model, self.loss, "", x, y, True)
+        batch_size = integer("batch_size", batch_size, low=1)
+        return self._evaluate(data, batch_size) | more.values(data, batch_size)
 
     def predict(self, x: ArrayLike, batch_size: int = 4096, *, check_finite: bool = True) -> Array:
         """The network's outputs in eval mode, (rows, k). check_finite: refuse NaN and infinity in x, as in `fit`."""
