@@ -9,7 +9,7 @@ history = trainer.fit(x, y, epochs=20, batch_size=64)
 
 from . import datasets, functional, init, metrics, optim, schedules
 from .averaging import EMA, SWA, update_bn
-from .callbacks import Callback, EarlyStopping, ProgressBar
+from .callbacks import Callback, EarlyStopping, LambdaCallback, ProgressBar
 from .files import load_extra, load_model, save_model
 from .functional import cache_folder, get_num_threads, set_num_threads, threading_layer
 from .gradcheck import GradcheckReport, gradcheck
@@ -17,6 +17,7 @@ from .history import History
 from .layers import SELU, BatchNorm1d, Dropout, Layer, LeakyReLU, Linear, ReLU, Sigmoid, Tanh
 from .losses import CrossEntropyLoss, MSELoss
 from .optim import SGD, Adam, Optimizer, RMSprop, clip_grad_norm_
+from .recording import CSVLogger, LearningRateLogger, LivePlot, ModelCheckpoint
 from .regularizers import L1, L2, ElasticNet
 from .schedules import (
     ConstantLR,
@@ -49,6 +50,7 @@ __all__ = [
     "SWA",
     "Adam",
     "BatchNorm1d",
+    "CSVLogger",
     "Callback",
     "ConstantLR",
     "CosineAnnealingLR",
@@ -60,12 +62,16 @@ __all__ = [
     "ExponentialLR",
     "GradcheckReport",
     "History",
+    "LambdaCallback",
     "LambdaLR",
     "Layer",
     "LeakyReLU",
+    "LearningRateLogger",
     "Linear",
     "LinearLR",
+    "LivePlot",
     "MSELoss",
+    "ModelCheckpoint",
     "MultiStepLR",
     "NonFiniteLossError",
     "OneCycleLR",
