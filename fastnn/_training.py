@@ -13,15 +13,19 @@ from numpy.typing import ArrayLike
 
 from ._check import Array, as_array, boolean, finite, quote
 from .averaging import Average
-from .callbacks import Callback, ProgressBar
+from .callbacks import Callback, EarlyStopping, ProgressBar
 from .layers import Dropout
 from .lowering import NotLowered
 from .metrics import NAMED
 from .optim import Optimizer
 from .program import Program
+from .recording import CSVLogger, LearningRateLogger, LivePlot, ModelCheckpoint
 from .sequential import Sequential
 
 __all__ = ["BadRowError", "Course", "Data", "Hooks", "Keeper", "Metrics", "Totals"]
+
+
+_ADD_NOTHING = (ProgressBar, CSVLogger, LearningRateLogger, LivePlot)  # to the logs of an epoch
 
 
 class BadRowError(ValueError):
@@ -137,9 +141,11 @@ class Course:
         if self._momenta is not None:
             name = "betas" if hasattr(self._optimizer, "betas") else "momentum"
             kept = getattr(self._optimizer, name)
-            for step in range(len(self.lrs)):
-                self.before(step)
-                program.read_rule(step)
+            settings = []
+            for lr, momentum in zip(self.lrs.tolist(), self._momenta.tolist(), strict=True):
+                self._set(lr, momentum)
+                settings.append(program.rule_settings())
+            program.set_rule(settings)
             setattr(self._optimizer, name, kept)
             self.before(0)
 
@@ -162,7 +168,7 @@ class Course:
 
     def _set(self, lr: float, momentum: float | None) -> None:
         self._optimizer.lr = float(lr)
-        if momentum is None or np.isnan(momentum):
+        if momentum is None or momentum != momentum:  # NaN: it stays
             return
         if hasattr(self._optimizer, "betas"):
             self._optimizer.betas = (float(momentum), *self._optimizer.betas[1:])
@@ -287,10 +293,10 @@ class Hooks:
         if schedule is not None and schedule.monitor is not None:
             check(schedule.monitor)
         for callback in self._all:
-            monitor = getattr(callback, "monitor", None)
-            if isinstance(monitor, str):
-                check(monitor)
-            elif overrides(callback, "on_epoch_end") and not type(callback).__module__.startswith("fastnn."):
+            if isinstance(callback, (EarlyStopping, ModelCheckpoint)):
+                if callback.monitor is not None:
+                    check(callback.monitor)
+            elif overrides(callback, "on_epoch_end") and type(callback) not in _ADD_NOTHING:
                 return  # the user's own, which may add to the logs for those that follow
 
     def fit_begin(self, epochs: int, steps: int) -> None:

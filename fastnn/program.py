@@ -189,12 +189,15 @@ class Program:
         if self._labels is not None:
             self._ordered_labels = np.ascontiguousarray(self._labels[self._order], np.int64)
 
-    def read_rule(self, step: int) -> None:
-        """Take the rule's settings as they are now for a step of this pass; for schedules of more than the learning rate."""
+    def rule_settings(self) -> list[tuple[float, ...]]:
+        """What each instruction of the rule reads, as the rule is set now."""
+        return [reals() for reals in self._rule_reals]
+
+    def set_rule(self, settings: list[list[tuple[float, ...]]]) -> None:
+        """What the rule is to read in each step of a pass, for schedules of more than the learning rate."""
         assert self.rates is not None
-        for place, reals in zip(self.rates[step], self._rule_reals, strict=True):
-            values = reals()
-            place[: len(values)] = values
+        for place, values in enumerate(zip(*settings, strict=True)):
+            self.rates[: len(values), place, : len(values[0])] = values
 
     def sums(self) -> tuple[float, float, float]:
         """Loss, penalty and hits, added up over the rows of this pass so far, in the order of the steps."""

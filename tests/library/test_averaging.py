@@ -1,6 +1,7 @@
 """Averages of the weights: what they are on both roads, how they are used, and that training does not notice."""
 
 import copy
+import os
 import pickle
 
 import numpy as np
@@ -86,6 +87,20 @@ def test_slices_of_many_steps_and_several_fits_give_the_same_bits_and_training_d
         assert weights_of(trainer) == weights_of(plain)
         ends.append((trainer.average.values.tobytes(), trainer.average.count))
     assert ends[0] == ends[1] == ends[2]
+
+
+@pytest.mark.skipif(os.environ.get("NUMBA_NUM_THREADS") == "1", reason="needs two threads")
+def test_large_models_are_averaged_in_parallel_to_the_same_bits(rng):
+    x, y = rng.standard_normal((90, 200)).astype(np.float32), rng.integers(0, 10, 90)
+    ends = []
+    for compiled, threads in ((True, 1), (True, 2), (False, 2)):
+        fnn.set_num_threads(threads)
+        model = fnn.Sequential(fnn.Linear(200, 300), fnn.ReLU(), fnn.Linear(300, 10), seed=0)
+        trainer = fnn.Trainer(model, fnn.CrossEntropyLoss(), fnn.SGD(lr=0.1), average=fnn.EMA(0.9), compiled=compiled)
+        trainer.fit(x, y, 3, 30)
+        ends.append(trainer.average.values)
+    assert ends[0].tobytes() == ends[1].tobytes()
+    np.testing.assert_allclose(ends[1], ends[2], rtol=1e-4, atol=1e-6)
 
 
 def test_start_and_every_count_steps_from_one():

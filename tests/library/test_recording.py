@@ -70,6 +70,13 @@ def test_the_best_alone(name, mode, best, tmp_path, capsys):
     assert capsys.readouterr().out.splitlines() == [f"epoch {n}: wrote {tmp_path / 'best.npz'}" for n in (1, best + 1)]
 
 
+def test_functions_may_add_what_those_after_them_monitor(tmp_path):
+    add = fnn.LambdaCallback(on_epoch_end=lambda trainer, epoch, logs: logs.update(mine=float(epoch)))
+    stopper, saver = fnn.EarlyStopping("mine"), fnn.ModelCheckpoint(tmp_path / "m.npz", "mine", save_best_only=True)
+    trainer = fit(callbacks=[add, fnn.LivePlot(tmp_path / "p.png"), stopper, saver])
+    assert (len(trainer.history), stopper.best, saver.best) == (2, 0.0, 0.0)
+
+
 def test_every_second_epoch(tmp_path):
     fit(epochs=5, callbacks=[fnn.ModelCheckpoint(tmp_path / "{epoch}.npz", every=2)])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["2.npz", "4.npz"]
