@@ -7,8 +7,9 @@ trainer = fnn.Trainer(model, loss=fnn.CrossEntropyLoss(), optimizer=fnn.Adam(lr=
 history = trainer.fit(x, y, epochs=20, batch_size=64)
 """
 
-from . import datasets, functional, init, optim
-from .callbacks import Callback, EarlyStopping, ProgressBar
+from . import datasets, functional, init, metrics, optim, schedules
+from .averaging import EMA, SWA, update_bn
+from .callbacks import Callback, EarlyStopping, LambdaCallback, ProgressBar
 from .files import load_extra, load_model, save_model
 from .functional import cache_folder, get_num_threads, set_num_threads, threading_layer
 from .gradcheck import GradcheckReport, gradcheck
@@ -16,7 +17,24 @@ from .history import History
 from .layers import SELU, BatchNorm1d, Dropout, Layer, LeakyReLU, Linear, ReLU, Sigmoid, Tanh
 from .losses import CrossEntropyLoss, MSELoss
 from .optim import SGD, Adam, Optimizer, RMSprop, clip_grad_norm_
+from .recording import CSVLogger, LearningRateLogger, LivePlot, ModelCheckpoint
 from .regularizers import L1, L2, ElasticNet
+from .schedules import (
+    ConstantLR,
+    CosineAnnealingLR,
+    CosineAnnealingWarmRestarts,
+    ExponentialLR,
+    LambdaLR,
+    LinearLR,
+    MultiStepLR,
+    OneCycleLR,
+    PolynomialLR,
+    ReduceLROnPlateau,
+    Schedule,
+    SequentialLR,
+    StepLR,
+    Warmup,
+)
 from .sequential import Sequential
 from .trainer import NonFiniteLossError, Trainer
 from .warmup import warm_up
@@ -24,32 +42,53 @@ from .warmup import warm_up
 __version__ = "0.1.0"
 
 __all__ = [
+    "EMA",
     "L1",
     "L2",
     "SELU",
     "SGD",
+    "SWA",
     "Adam",
     "BatchNorm1d",
+    "CSVLogger",
     "Callback",
+    "ConstantLR",
+    "CosineAnnealingLR",
+    "CosineAnnealingWarmRestarts",
     "CrossEntropyLoss",
     "Dropout",
     "EarlyStopping",
     "ElasticNet",
+    "ExponentialLR",
     "GradcheckReport",
     "History",
+    "LambdaCallback",
+    "LambdaLR",
     "Layer",
     "LeakyReLU",
+    "LearningRateLogger",
     "Linear",
+    "LinearLR",
+    "LivePlot",
     "MSELoss",
+    "ModelCheckpoint",
+    "MultiStepLR",
     "NonFiniteLossError",
+    "OneCycleLR",
     "Optimizer",
+    "PolynomialLR",
     "ProgressBar",
     "RMSprop",
     "ReLU",
+    "ReduceLROnPlateau",
+    "Schedule",
     "Sequential",
+    "SequentialLR",
     "Sigmoid",
+    "StepLR",
     "Tanh",
     "Trainer",
+    "Warmup",
     "cache_folder",
     "clip_grad_norm_",
     "datasets",
@@ -59,9 +98,12 @@ __all__ = [
     "init",
     "load_extra",
     "load_model",
+    "metrics",
     "optim",
     "save_model",
+    "schedules",
     "set_num_threads",
     "threading_layer",
+    "update_bn",
     "warm_up",
 ]

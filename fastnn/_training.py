@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -12,13 +12,20 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ._check import Array, as_array, boolean, finite, quote
+from .averaging import Average
 from .callbacks import Callback, EarlyStopping, ProgressBar
 from .layers import Dropout
 from .lowering import NotLowered
+from .metrics import NAMED
 from .optim import Optimizer
+from .program import Program
+from .recording import CSVLogger, LearningRateLogger, LivePlot, ModelCheckpoint
 from .sequential import Sequential
 
-__all__ = ["BadRowError", "Data", "Hooks", "Keeper", "Totals"]
+__all__ = ["BadRowError", "Course", "Data", "Hooks", "Keeper", "Metrics", "Totals"]
+
+
+_ADD_NOTHING = (ProgressBar, CSVLogger, LearningRateLogger, LivePlot)  # to the logs of an epoch
 
 
 class BadRowError(ValueError):
@@ -57,6 +64,10 @@ class Data:
         if self._check_batches or self._check_targets:
             raise NotLowered("the rows of a memmap are checked as they are read")
         return self._x, self._y
+
+    def all_rows(self) -> tuple[Array, Array]:
+        """Inputs and checked targets, whatever they are."""
+        return self._x, self._checked_targets(self._y) if self._check_targets else self._y
 
     def batch(self, index: Array) -> tuple[Array, Array]:
         """The rows of a batch, converted; of a memmap they are checked only now."""
@@ -98,30 +109,149 @@ class Totals:
         return result | {name: value / self.rows for name, value in self.scores.items()}
 
 
+class Course:
+    """What a schedule and an average do in each step of an epoch: the same numbers for both roads.
+
+    program: the compiled one, which is handed them, or None.
+    """
+
+    def __init__(self, trainer: Any, program: Program | None, steps: int) -> None:
+        self._optimizer, self._average = trainer.optimizer, trainer.average
+        self.lrs, self._momenta, self._weights = None, None, None
+        schedule, average, done = trainer.schedule, trainer.average, trainer.optimizer.steps
+        if schedule is not None:
+            t = np.arange(done, done + steps) if schedule.per == "step" else np.array([trainer.epochs_done])
+            lrs, momenta = schedule.lrs(t, trainer.base_lr), schedule.momenta(t)
+            if not (np.isfinite(lrs) & (lrs >= 0.0)).all():
+                raise ValueError(f"schedule: expected finite rates of at least 0, got {lrs.min()} to {lrs.max()} by {schedule!r}")
+            self._set(lrs[0], None if momenta is None else momenta[0])
+            if schedule.per == "step":
+                self.lrs, self._momenta = lrs, momenta
+        if average is not None and average.per == "step":
+            self._weights = average.weights(np.arange(done + 1, done + 1 + steps))
+        if program is not None:
+            self._hand_over(program)
+
+    def _hand_over(self, program: Program) -> None:
+        if program.weights is not None and self._weights is not None:
+            program.weights[: len(self._weights)] = self._weights
+        if program.rates is None or self.lrs is None:
+            return
+        program.rates[: len(self.lrs), :, 0] = self.lrs[:, np.newaxis]
+        if self._momenta is not None:
+            name = "betas" if hasattr(self._optimizer, "betas") else "momentum"
+            kept = getattr(self._optimizer, name)
+            settings = []
+            for lr, momentum in zip(self.lrs.tolist(), self._momenta.tolist(), strict=True):
+                self._set(lr, momentum)
+                settings.append(program.rule_settings())
+            program.set_rule(settings)
+            setattr(self._optimizer, name, kept)
+            self.before(0)
+
+    def before(self, step: int) -> None:
+        """Set the rule for a step (from 0)."""
+        if self.lrs is not None:
+            self._set(self.lrs[step], None if self._momenta is None else self._momenta[step])
+
+    def after(self, step: int) -> None:
+        """Average after a step."""
+        if self._weights is not None and self._weights[step] != 0.0:
+            self._average.update(float(self._weights[step]))
+
+    def ran(self, begin: int, end: int) -> None:
+        """A program has run steps begin to end - 1: Python's side of it."""
+        if end > begin:
+            self.before(end - 1)
+            if self._weights is not None:
+                self._average.count += int(np.count_nonzero(self._weights[begin:end]))
+
+    def _set(self, lr: float, momentum: float | None) -> None:
+        self._optimizer.lr = float(lr)
+        if momentum is None or momentum != momentum:  # NaN: it stays
+            return
+        if hasattr(self._optimizer, "betas"):
+            self._optimizer.betas = (float(momentum), *self._optimizer.betas[1:])
+        else:
+            self._optimizer.momentum = float(momentum)
+
+
+class Metrics:
+    """What `evaluate` and `fit` work out from predictions: metrics by name, or functions of targets and outputs."""
+
+    def __init__(self, model: Sequential, loss: Any, metrics: Sequence[str | Callable[[Array, Array], float]]) -> None:
+        if not isinstance(metrics, (list, tuple)):
+            raise TypeError(f"metrics: expected a list of names and functions, got {quote(metrics)}")
+        self._model, self._loss = model, loss
+        self._functions: dict[str, tuple[str, Callable[..., Any]]] = {}
+        for i, metric in enumerate(metrics):
+            name = metric if isinstance(metric, str) else getattr(metric, "__name__", "<")
+            if isinstance(metric, str) and metric not in NAMED:
+                raise ValueError(f"metrics[{i}]: expected one of {', '.join(NAMED)}, or a function, got {metric!r}")
+            if not isinstance(metric, str) and (not callable(metric) or name.startswith("<")):
+                raise TypeError(f"metrics[{i}]: expected a name or a function with one, got {quote(metric)}")
+            kind, function = NAMED[metric] if isinstance(metric, str) else ("outputs", metric)
+            if kind != "outputs" and not callable(getattr(loss, kind, None)):
+                raise ValueError(
+                    f"metrics[{i}]: expected a loss with {kind} for {name!r}, such as CrossEntropyLoss, got {loss!r}"
+                )
+            self._functions[name] = kind, function
+
+    @property
+    def names(self) -> list[str]:
+        """What they are called in the logs."""
+        return list(self._functions)
+
+    def values(self, data: Data, batch_size: int) -> dict[str, float]:
+        """All of them; the outputs of all rows are in memory for it."""
+        if not self._functions:
+            return {}
+        x, y = data.all_rows()
+        outputs = self._model.predict(x, batch_size, check_finite=False)
+        given = {"outputs": outputs}
+        for kind in {kind for kind, _ in self._functions.values()} - {"outputs"}:
+            given[kind] = getattr(self._loss, kind)(outputs)
+        numbers = y if y.ndim == 1 else y.argmax(axis=-1)
+        return {
+            name: float(function(y if kind == "outputs" else numbers, given[kind]))
+            for name, (kind, function) in self._functions.items()
+        }
+
+
 class Keeper:
     """Copies of the last good state, in arrays that are allocated once."""
 
-    def __init__(self, model: Sequential, optimizer: Optimizer) -> None:
-        self._model, self._optimizer = model, optimizer
+    def __init__(self, model: Sequential, optimizer: Optimizer, average: Average | None = None) -> None:
+        self._model, self._optimizer, self._average = model, optimizer, average
         self._copies = [np.empty_like(array) for array in self._arrays()]
         self._dropouts = [layer for layer in model.walk() if isinstance(layer, Dropout)]
         self.keep()
 
     def _arrays(self) -> list[Array]:
-        return [self._model.flat_parameters, self._model.flat_buffers, *self._optimizer.state_arrays()]
+        averaged = [] if self._average is None else [self._average.values]
+        return [self._model.flat_parameters, self._model.flat_buffers, *self._optimizer.state_arrays(), *averaged]
 
     def keep(self) -> None:
         for array, saved in zip(self._arrays(), self._copies, strict=True):
             saved[...] = array
         self._steps = self._optimizer.steps
+        self._count = 0 if self._average is None else self._average.count
         self._dropout_steps = [layer.step for layer in self._dropouts]
 
     def restore(self) -> None:
         for array, saved in zip(self._arrays(), self._copies, strict=True):
             array[...] = saved
         self._optimizer.steps = self._steps
+        if self._average is not None:
+            self._average.count = self._count
         for layer, step in zip(self._dropouts, self._dropout_steps, strict=True):
             layer.step = step
+
+
+def overrides(callback: Callback, hook: str) -> bool:
+    """Whether a callback's class, or the callback itself, has a hook of its own."""
+    method = getattr(callback, hook)
+    return getattr(method, "__func__", method) is not getattr(Callback, hook)
 
 
 class Hooks:
@@ -140,23 +270,33 @@ class Hooks:
             shown.append(ProgressBar())
         self._trainer = trainer
         self._all = shown
-        self._each_batch = [c for c in shown if type(c).on_batch_end is not Callback.on_batch_end]
+        self._each_batch = [c for c in shown if overrides(c, "on_batch_end")]
         self.every_batch = any(c.every_batch for c in self._each_batch)
 
-    def refuse_unknown_monitors(self, score: str | None, scored: bool, penalised: bool, validated: bool) -> None:
+    def refuse_unknown_monitors(
+        self, score: str | None, scored: bool, penalised: bool, validated: bool, metrics: Sequence[str] = ()
+    ) -> None:
         """Refuse to monitor what no epoch will log, which could fail only after one.
 
         score: the loss's score where it is known; scored: whether there are others, whose names only a step tells.
+        metrics: what else is found on the validation data.
         """
         names = ["loss", score] if score else ["loss"]
-        known = [*names, "lr", "seconds"] + ["penalty"] * penalised + [f"val_{name}" for name in names if validated]
+        known = [*names, "lr", "seconds"] + ["penalty"] * penalised + [f"val_{name}" for name in (*names, *metrics) if validated]
+
+        def check(monitor: str) -> None:
+            if monitor not in known and not (scored and (validated or not monitor.startswith("val_"))):
+                without = "" if validated else " without validation_data"
+                raise ValueError(f"monitor: expected one of {sorted(known)} in a fit{without}, got {monitor!r}")
+
+        schedule = self._trainer.schedule
+        if schedule is not None and schedule.monitor is not None:
+            check(schedule.monitor)
         for callback in self._all:
-            if isinstance(callback, EarlyStopping):
-                monitor = callback.monitor
-                if monitor not in known and not (scored and (validated or not monitor.startswith("val_"))):
-                    without = "" if validated else " without validation_data"
-                    raise ValueError(f"monitor: expected one of {sorted(known)} in a fit{without}, got {monitor!r}")
-            elif type(callback).on_epoch_end not in (Callback.on_epoch_end, ProgressBar.on_epoch_end):
+            if isinstance(callback, (EarlyStopping, ModelCheckpoint)):
+                if callback.monitor is not None:
+                    check(callback.monitor)
+            elif overrides(callback, "on_epoch_end") and type(callback) not in _ADD_NOTHING:
                 return  # the user's own, which may add to the logs for those that follow
 
     def fit_begin(self, epochs: int, steps: int) -> None:

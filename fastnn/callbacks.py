@@ -1,11 +1,16 @@
 """What can be done between batches and epochs.
 
-A callback of your own derives from `Callback` and overrides what it needs. A trainer calls only what is overridden.
+A callback of your own derives from `Callback` and overrides what it needs. A trainer calls only what is overridden, so that one
+without on_batch_end leaves compiled steps together. Files, tables and pictures: `fastnn.recording`.
+
+There is none that stops on NaN, since `fit` always does: a loss, a gradient's norm (with clip_norm) or weights that are not
+finite raise NonFiniteLossError at once, and the last good weights come back.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
@@ -15,7 +20,9 @@ from ._check import Array, boolean, choice, integer, number, quote
 if TYPE_CHECKING:
     from .trainer import Trainer
 
-__all__ = ["Callback", "EarlyStopping", "ProgressBar"]
+__all__ = ["Callback", "EarlyStopping", "LambdaCallback", "ProgressBar"]
+
+_RISING = ("acc", "auc", "f1", "precision", "recall", "r2")  # what of these names is the better the larger
 
 
 class Callback:
@@ -39,13 +46,48 @@ class Callback:
         """However training ended: by itself, by stop(), by an error, by Ctrl-C."""
 
 
+class LambdaCallback(Callback):
+    """Plain functions as hooks, called with what the method of that name gets.
+
+    every_batch: whether on_batch_end is called for each step, which takes compiled steps apart, or some 20 times a second.
+
+    >>> LambdaCallback(on_epoch_end=lambda trainer, epoch, logs: print(epoch, logs["loss"])).every_batch
+    True
+    """
+
+    def __init__(
+        self,
+        *,
+        on_fit_begin: Callable[[Trainer, int, int], object] | None = None,
+        on_epoch_begin: Callable[[Trainer, int], object] | None = None,
+        on_batch_end: Callable[[Trainer, int, dict[str, float]], object] | None = None,
+        on_epoch_end: Callable[[Trainer, int, dict[str, float]], object] | None = None,
+        on_fit_end: Callable[[Trainer], object] | None = None,
+        every_batch: bool = True,
+    ) -> None:
+        given = {
+            "on_fit_begin": on_fit_begin,
+            "on_epoch_begin": on_epoch_begin,
+            "on_batch_end": on_batch_end,
+            "on_epoch_end": on_epoch_end,
+            "on_fit_end": on_fit_end,
+        }
+        for name, function in given.items():
+            if function is not None:
+                if not callable(function):
+                    raise TypeError(f"{name}: expected a function, got {quote(function)}")
+                setattr(self, name, function)
+        self.every_batch = boolean("every_batch", every_batch)
+
+
 class EarlyStopping(Callback):
     """End training when a value has not improved for `patience` epochs.
 
     monitor: a name in the logs. min_delta: what counts as an improvement. mode: 'min', 'max', or 'auto', which takes 'max' for
     accuracy, auc, f1, precision, recall and r2. baseline: a value that the first epochs must beat. restore_best_weights: put
-    the best epoch's parameters and running statistics back, however training ends. start_from_epoch: epochs before which
-    nothing counts. verbose: print a line when it stops. As in Keras, except that restore_best_weights is on.
+    the best epoch's parameters and running statistics, and the trainer's average of weights, back, however training ends.
+    start_from_epoch: epochs before which nothing counts. verbose: print a line when it stops. As in Keras, except that
+    restore_best_weights is on.
 
     After training: best (the value), best_epoch, stopped_epoch (None if it did not stop training); epochs from 0.
 
@@ -73,8 +115,7 @@ class EarlyStopping(Callback):
         self.restore_best_weights = boolean("restore_best_weights", restore_best_weights)
         self.start_from_epoch = integer("start_from_epoch", start_from_epoch, low=0)
         self.verbose = boolean("verbose", verbose)
-        rising = ("acc", "auc", "f1", "precision", "recall", "r2")
-        self._sign = 1.0 if mode == "max" or (mode == "auto" and any(word in monitor for word in rising)) else -1.0
+        self._sign = direction(monitor, mode)
         self._reset()
 
     def _reset(self) -> None:
@@ -83,6 +124,7 @@ class EarlyStopping(Callback):
         self.stopped_epoch: int | None = None
         self._wait = 0
         self._weights: dict[str, Array] | None = None
+        self._average: dict[str, Any] | None = None
 
     def on_fit_begin(self, trainer: Trainer, epochs: int, steps: int) -> None:
         self._reset()
@@ -97,6 +139,7 @@ class EarlyStopping(Callback):
             self.best, self.best_epoch = value, epoch
             if self.restore_best_weights:
                 self._weights = trainer.model.state_dict()
+                self._average = None if trainer.average is None else trainer.average.state_dict()
             if self.baseline is None or self._sign * (value - self.baseline) > self.min_delta:
                 self._wait = 0
                 return
@@ -111,6 +154,9 @@ class EarlyStopping(Callback):
         if self._weights is not None:
             trainer.model.load_state_dict(self._weights)
             self._weights = None
+        if trainer.average is not None and self._average is not None:
+            trainer.average.load_state_dict(self._average)
+            self._average = None
 
     def _improves(self, value: float) -> bool:
         if np.isnan(value):
@@ -163,6 +209,11 @@ class ProgressBar(Callback):
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_bar": None, "_file": None}
+
+
+def direction(monitor: str, mode: str) -> float:
+    """1 if larger is better, else -1."""
+    return 1.0 if mode == "max" or (mode == "auto" and any(word in monitor for word in _RISING)) else -1.0
 
 
 def _shown(logs: dict[str, float]) -> dict[str, str]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -94,8 +95,11 @@ class History:
         }
         return history
 
-    def plot(self, path: str | PathLike[str]) -> None:
-        """Draw training and validation curves into an image file (.png, .svg, .pdf). Needs `pip install "fastnn[plot]"`."""
+    def plot(self, path: str | PathLike[str] | IO[bytes]) -> None:
+        """Draw training and validation curves into an image file (.png, .svg, .pdf), or into an open one as .png.
+
+        Needs `pip install "fastnn[plot]"`.
+        """
         try:
             from matplotlib.backends.backend_agg import FigureCanvasAgg
             from matplotlib.figure import Figure

@@ -19,6 +19,7 @@ from fastnn_kernels.cpu.activations import (
     activation_backward,
     activation_forward,
 )
+from fastnn_kernels.cpu.averages import average_update
 from fastnn_kernels.cpu.batchnorm import batchnorm_backward, batchnorm_forward, batchnorm_inference
 from fastnn_kernels.cpu.dropout import dropout_backward, dropout_forward, relu_dropout_backward
 from fastnn_kernels.cpu.finite import find_not_finite, finite_chunks
@@ -49,6 +50,7 @@ __all__ = [
     "activation_backward",
     "activation_forward",
     "adam_update",
+    "average_update",
     "batchnorm_backward",
     "batchnorm_forward",
     "batchnorm_inference",

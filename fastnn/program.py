@@ -22,10 +22,10 @@ from ._check import Array
 from ._memory import aligned_zeros, padded
 from .functional import _dispatch
 
-__all__ = ["Program", "Table"]
+__all__ = ["REALS", "Program", "Table"]
 
 _WIDTH = 17  # operands of the longest instruction, and its address
-_REALS = 6
+REALS = 6  # of an instruction
 _SLICE_SECONDS = 0.05
 _COMPILATION_SECONDS = 2.0  # for an instruction, roughly
 
@@ -39,6 +39,10 @@ class Table:
         self.work = self.scratch = 0
         self.constants: list[tuple[int, int, float]] = []
         self.counters: list[tuple[Callable[[], int], Callable[[int], None]]] = []
+        self.borrowed: list[Array] = []
+        self.rates: Array | None = None  # see `fastnn.lowering.rates`
+        self.weights: Array | None = None
+        self.rule_reals: list[Callable[[], tuple[float, ...]]] = []
         self._products: tuple[int, int] | None = None
         self._gradients = (0, 0)
 
@@ -80,6 +84,11 @@ class Table:
         self.constants.append((offset, size, value))
         return offset
 
+    def borrow(self, array: Array) -> int:
+        """The address of an array that is neither the program's nor the model's; the program keeps it alive."""
+        self.borrowed.append(array)
+        return array.ctypes.data
+
     def counter(self, read: Callable[[], int], write: Callable[[int], None]) -> int:
         """Place in state of a number that Python holds between runs."""
         self.counters.append((read, write))
@@ -101,6 +110,8 @@ class Program:
     ) -> None:
         self._model, self._moments, self._counters = table.model, moments, table.counters
         self._columns = [reals for _, _, _, reals in table.rows]
+        self._borrowed, self._rule_reals = table.borrowed, table.rule_reals
+        self.rates, self.weights = table.rates, table.weights  # of each step, for a schedule and an average by steps
         self._parallel = any(parallel for _, parallel, _, _ in table.rows)
         dtype = self._model.dtype
         self._work, self._scratch = aligned_zeros(table.work, dtype), aligned_zeros(table.scratch, np.float64)
@@ -119,7 +130,7 @@ class Program:
         self._ordered_labels = np.zeros(0, np.int64)
         self.set_order(self._order)
         self._kept_context: Context | None = None
-        self._reals, self._last_reals = np.zeros((len(table.rows), _REALS)), [(0.0,) * _REALS] * len(table.rows)
+        self._reals, self._last_reals = np.zeros((len(table.rows), REALS)), [(0.0,) * REALS] * len(table.rows)
         self._table = np.zeros((len(table.rows), _WIDTH), np.int64)
         for i, (_, _, operands, _) in enumerate(table.rows):
             self._table[i, 1 : 1 + len(operands)] = operands
@@ -182,6 +193,16 @@ class Program:
         self.results[:] = 0.0
         if self._labels is not None:
             self._ordered_labels = np.ascontiguousarray(self._labels[self._order], np.int64)
+
+    def rule_settings(self) -> list[tuple[float, ...]]:
+        """What each instruction of the rule reads, as the rule is set now."""
+        return [reals() for reals in self._rule_reals]
+
+    def set_rule(self, settings: list[list[tuple[float, ...]]]) -> None:
+        """What the rule is to read in each step of a pass, for schedules of more than the learning rate."""
+        assert self.rates is not None
+        for place, values in enumerate(zip(*settings, strict=True)):
+            self.rates[: len(values), place, : len(values[0])] = values
 
     def sums(self) -> tuple[float, float, float]:
         """Loss, penalty and hits, added up over the rows of this pass so far, in the order of the steps."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from numpy.typing import ArrayLike
 
 from . import functional as F
 from ._check import Array, boolean, integer, number, quote
-from ._training import BadRowError, Data, Hooks, Keeper, Totals
+from ._training import BadRowError, Course, Data, Hooks, Keeper, Metrics, Totals
+from .averaging import Average
 from .callbacks import Callback
 from .history import History
 from .losses import CrossEntropyLoss
@@ -22,6 +24,7 @@ from .optim import Optimizer
 from .program import Program
 from .random import SHUFFLE, Stream
 from .regularizers import ElasticNet
+from .schedules import Schedule
 from .sequential import Sequential
 
 __all__ = ["NonFiniteLossError", "Trainer"]
@@ -46,9 +49,12 @@ class Trainer:
 
     model: a Sequential. loss: CrossEntropyLoss(), MSELoss() or an object with forward and backward (see `fastnn.losses`),
     with the mean or the sum over a batch. optimizer: SGD, RMSprop, Adam; the trainer binds it. regularizer: L1, L2 or
-    ElasticNet on the weights. clip_norm: the largest global norm of the gradient. compiled: None runs training as a compiled
-    program (see `fastnn.lowering`) wherever every part has an instruction, and layer by layer otherwise, e.g. with layers of
-    your own; True insists on the program (ValueError where there is none), False on the layers. `road` says which it was.
+    ElasticNet on the weights. clip_norm: the largest global norm of the gradient. schedule: how the learning rate
+    changes, by epochs or by steps (see `fastnn.schedules`); it starts from the optimiser's rate as it is now, `base_lr`, and
+    goes on from one fit to the next. average: EMA or SWA of the weights (see `fastnn.averaging`). compiled: None runs training
+    as a compiled program (see `fastnn.lowering`) wherever every part has an instruction, and layer by layer otherwise, e.g. with
+    layers of your own; True insists on the program (ValueError where there is none), False on the layers. `road` says which it
+    was.
 
     Runs are reproducible: with one seed of the model, on any number of threads, the same bits.
 
@@ -68,6 +74,8 @@ class Trainer:
         *,
         regularizer: ElasticNet | None = None,
         clip_norm: float | None = None,
+        schedule: Schedule | None = None,
+        average: Average | None = None,
         compiled: bool | None = None,
     ) -> None:
         if not isinstance(model, Sequential):
@@ -88,13 +96,27 @@ class Trainer:
             raise TypeError(f"regularizer: expected L1, L2 or ElasticNet, got {quote(regularizer)}")
         if optimizer.bound and not optimizer.bound_to(model):
             raise ValueError("optimizer: expected one that is not bound to another model's arrays")
+        if schedule is not None and not isinstance(schedule, Schedule):
+            raise TypeError(f"schedule: expected one such as StepLR(10), got {quote(schedule)}")
+        if average is not None and not isinstance(average, Average):
+            raise TypeError(f"average: expected EMA or SWA, got {quote(average)}")
+        if average is not None and average.bound and not average.bound_to(model):
+            raise ValueError("average: expected one that is not bound to another model")
+        if schedule is not None and schedule.momenta(np.zeros(1, np.int64)) is not None and not _has_momentum(optimizer):
+            raise ValueError(
+                f"schedule: expected an optimiser with momentum or betas for {type(schedule).__name__} to cycle, got "
+                f"{optimizer!r}; cycle_momentum=False leaves it alone"
+            )
         self.clip_norm = None if clip_norm is None else number("clip_norm", clip_norm, low=0.0, open_low=True)
         self.model, self.loss, self.regularizer = model, loss, regularizer
         self.optimizer = optimizer if optimizer.bound else optimizer.bind(model)
+        self.schedule, self.base_lr = schedule, optimizer.lr
+        self.average = average if average is None or average.bound else average.bind(model)
         self.compiled = None if compiled is None else boolean("compiled", compiled)
         self.road = "not trained yet"
         self.history = History()
         self.epochs_done = 0
+        self.step_lrs: Array | None = None  # of the last epoch, where a schedule goes by steps
         self._stopping = False
 
     def fit(
@@ -105,6 +127,7 @@ class Trainer:
         batch_size: int = 32,
         *,
         validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        metrics: Sequence[str | Callable[[Array, Array], float]] = (),
         callbacks: Sequence[Callback] = (),
         shuffle: bool = True,
         drop_last: bool = False,
@@ -115,6 +138,7 @@ class Trainer:
 
         x: (rows, features) of any real dtype; it is converted batch by batch. A numpy.memmap is never read whole. y: (rows,)
         labels, (rows, k) probabilities, or what the loss takes. validation_data: (x, y), evaluated after each epoch.
+        metrics: what else is worked out of the validation data, as in `evaluate`; logged as val_f1_macro and so on.
         shuffle: a new order each epoch, from the model's seed. drop_last: leave out a last batch that is not full; one of a
         single row is left out anyway, with a warning, if the model normalises by batch. check_finite: refuse NaN and
         infinity in the data (a memmap's rows are looked at as they are read). progress: a bar (True needs tqdm); None shows
@@ -133,31 +157,46 @@ class Trainer:
             if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
                 raise TypeError(f"validation_data: expected a pair (x, y), got {quote(validation_data)}")
             validation = Data(self.model, self.loss, "validation ", *validation_data, check_finite)
+        more = Metrics(self.model, self.loss, metrics)
+        if metrics and validation is None:
+            raise ValueError(f"metrics: expected none without validation_data, on which they are found, got {quote(metrics)}")
         self.optimizer.check_settings()
         sizes = self._batch_sizes(data.rows, batch_size, drop_last)
+        self._check_length(epochs, len(sizes))
         hooks = Hooks(self, callbacks, progress)
         score = self._score_name()
         hooks.refuse_unknown_monitors(
-            score, score is None and hasattr(self.loss, "scores"), self.regularizer is not None, validation is not None
-        )
+            score, score is None and hasattr(self.loss, "scores"), self.regularizer is not None, validation is not None,
+            more.names,
+        )  # fmt: skip
         program = self._training_program(data, batch_size)
         self.history = History()
         self._stopping = False
-        keeper = Keeper(self.model, self.optimizer)
+        keeper = Keeper(self.model, self.optimizer, self.average)
         try:
             hooks.fit_begin(epochs, len(sizes))
             for epoch in range(epochs):
                 started = time.perf_counter()
+                course = Course(self, program, len(sizes))
+                self.step_lrs = course.lrs
                 hooks.epoch_begin(epoch)
-                logs = self._run_epoch(epoch, data, program, sizes, shuffle, hooks)
+                logs = self._run_epoch(epoch, data, program, sizes, shuffle, hooks, course)
                 if not np.isfinite(self.model.flat_parameters).all():
                     raise NonFiniteLossError("the weights became NaN or infinite", epoch + 1, len(sizes))
                 self.epochs_done += 1
+                if self.average is not None and self.average.per == "epoch":
+                    weight = float(self.average.weights(np.array([self.epochs_done]))[0])
+                    if weight:
+                        self.average.update(weight)
                 keeper.keep()
                 if validation is not None:
-                    logs |= {f"val_{name}": value for name, value in self._evaluate(validation, batch_size).items()}
+                    with self._validated_weights():
+                        found = self._evaluate(validation, batch_size) | more.values(validation, max(batch_size, 1024))
+                    logs |= {f"val_{name}": value for name, value in found.items()}
                 logs |= {"lr": self.optimizer.lr, "seconds": time.perf_counter() - started}
                 self.history.append(logs)
+                if self.schedule is not None:
+                    self.schedule.observe(logs, self.optimizer.lr)
                 hooks.epoch_end(epoch, logs)
                 if self._stopping:
                     break
@@ -172,9 +211,24 @@ class Trainer:
         """End training after the current epoch; for callbacks."""
         self._stopping = True
 
-    def evaluate(self, x: ArrayLike, y: ArrayLike, batch_size: int = 1024) -> dict[str, float]:
-        """The loss (without penalty) and scores in eval mode: {'loss': ..., 'accuracy': ...}. Arguments as in `fit`."""
-        return self._evaluate(Data(self.model, self.loss, "", x, y, True), integer("batch_size", batch_size, low=1))
+    def evaluate(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        batch_size: int = 1024,
+        *,
+        metrics: Sequence[str | Callable[[Array, Array], float]] = (),
+    ) -> dict[str, float]:
+        """The loss (without penalty) and scores in eval mode: {'loss': ..., 'accuracy': ...}. Arguments as in `fit`.
+
+        metrics: names out of `fastnn.metrics.NAMED`, such as "f1_macro", "roc_auc" or "calibration_error", and functions
+        f(y, outputs) of targets as the loss has them (of MSELoss always (rows, k)) and outputs (rows, k), logged by their names.
+        They are worked out of all predictions at once, which takes a second pass.
+        """
+        more = Metrics(self.model, self.loss, metrics)
+        data = Data(self.model, self.loss, "", x, y, True)
+        batch_size = integer("batch_size", batch_size, low=1)
+        return self._evaluate(data, batch_size) | more.values(data, batch_size)
 
     def predict(self, x: ArrayLike, batch_size: int = 4096, *, check_finite: bool = True) -> Array:
         """The network's outputs in eval mode, (rows, k). check_finite: refuse NaN and infinity in x, as in `fit`."""
@@ -216,6 +270,23 @@ class Trainer:
                 )
         return sizes
 
+    def _check_length(self, epochs: int, steps: int) -> None:
+        """A schedule that ends lasts for all that is to be done."""
+        if self.schedule is None or self.schedule.length is None:
+            return
+        by_step = self.schedule.per == "step"
+        done, more = (self.optimizer.steps, epochs * steps) if by_step else (self.epochs_done, epochs)
+        if done + more > self.schedule.length:
+            raise ValueError(
+                f"schedule: expected one of at least {done + more} {self.schedule.per}s, with those already done, for this fit, "
+                f"got {self.schedule!r}, which has {self.schedule.length}"
+            )
+
+    def _validated_weights(self) -> AbstractContextManager[None]:
+        """The weights that are validated: the model's own, or their average where that is asked for."""
+        validated = self.average is not None and self.average.validate and self.average.count > 0
+        return self.average.applied() if validated and self.average is not None else nullcontext()
+
     def _training_program(self, data: Data, batch_size: int) -> Program | None:
         """The compiled program of a step; None where training goes layer by layer."""
         self.model.train()
@@ -224,8 +295,9 @@ class Trainer:
             try:
                 x, y = data.whole()
                 program = lower_training(
-                    self.model, self.loss, self.optimizer, self.regularizer, self.clip_norm, x, y, batch_size
-                )
+                    self.model, self.loss, self.optimizer, self.regularizer, self.clip_norm, x, y, batch_size,
+                    schedule=self.schedule, average=self.average,
+                )  # fmt: skip
                 self.road = "compiled program"
                 return program
             except NotLowered as refusal:
@@ -236,30 +308,38 @@ class Trainer:
         return None
 
     def _run_epoch(
-        self, epoch: int, data: Data, program: Program | None, sizes: list[int], shuffle: bool, hooks: Hooks
+        self, epoch: int, data: Data, program: Program | None, sizes: list[int], shuffle: bool, hooks: Hooks, course: Course
     ) -> dict[str, float]:
         self.model.train()
         order = (
             Stream(self.model.seed, SHUFFLE, step=self.epochs_done).permutation(data.rows) if shuffle else np.arange(data.rows)
         )
         if program is not None:
-            return self._run_compiled(epoch, program, order, sizes, hooks)
+            return self._run_compiled(epoch, program, order, sizes, hooks, course)
         totals = Totals()
         first = 0
         for step, size in enumerate(sizes):
             x, y = data.batch(order[first : first + size])
             first += size
+            course.before(step)
             loss, penalty, scores = self._step(x, y, epoch, step)
+            course.after(step)
             totals.add(size, loss, penalty, scores)
             hooks.batch_end(step, totals)
         return totals.means(self.regularizer is not None)
 
-    def _run_compiled(self, epoch: int, program: Program, order: Array, sizes: list[int], hooks: Hooks) -> dict[str, float]:
+    def _run_compiled(
+        self, epoch: int, program: Program, order: Array, sizes: list[int], hooks: Hooks, course: Course
+    ) -> dict[str, float]:
         """An epoch in slices of some 50 ms, so that Ctrl-C, progress and callbacks get their turn."""
         program.set_order(order, sum(sizes))
         totals = Totals()
         for begin, end in program.slices(hooks.every_batch):
-            stopped = program.run(begin, end)
+            done = self.optimizer.steps
+            try:
+                stopped = program.run(begin, end)
+            finally:  # Ctrl-C is raised after the call
+                course.ran(begin, begin + self.optimizer.steps - done)
             if stopped < end:
                 what = "the gradient's norm" if program.stopped_by_norm else "the loss"
                 raise NonFiniteLossError(f"{what} became NaN or infinite", epoch + 1, stopped + 1)
@@ -325,4 +405,12 @@ class Trainer:
             parts.append(f"regularizer={self.regularizer!r}")
         if self.clip_norm is not None:
             parts.append(f"clip_norm={self.clip_norm!r}")
+        if self.schedule is not None:
+            parts.append(f"schedule={self.schedule!r}")
+        if self.average is not None:
+            parts.append(f"average={self.average!r}")
         return f"Trainer({', '.join(parts)})"
+
+
+def _has_momentum(optimizer: Optimizer) -> bool:
+    return hasattr(optimizer, "betas") or getattr(optimizer, "momentum", 0.0) > 0.0

@@ -161,3 +161,10 @@ def adam(w, g, m, s, largest, *, t, lr, betas, eps, inside, correct, amsgrad, we
 def penalty(w, l1, l2):
     """Σ|w|, Σw², and the gradient of l1 Σ|w| + l2/2 Σw²."""
     return math.fsum(np.abs(w)), math.fsum(w * w), l1 * np.sign(w) + l2 * w
+
+
+# averages
+
+
+def average(average, values, weight):
+    return (1.0 - weight) * average + weight * values

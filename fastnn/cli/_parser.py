@@ -90,8 +90,9 @@ def _train(command: argparse.ArgumentParser) -> None:
     training.add_argument("--optimizer", choices=("adam", "rmsprop", "sgd"), default="adam", help="default: adam")
     training.add_argument("--lr", metavar="RATE", type=_positive, help="default: 0.001, for sgd 0.05")
     training.add_argument(
-        "--schedule", choices=("linear", "constant"), default="linear", help="whether the rate falls each epoch; default: linear"
-    )
+        "--schedule", choices=("linear", "cosine", "onecycle", "constant"), default="linear",
+        help="how the rate falls from epoch to epoch; onecycle: up to it and down again, by steps; default: linear",
+    )  # fmt: skip
     training.add_argument("--momentum", metavar="M", type=_fraction, help="of sgd (default: 0.9) and rmsprop (default: 0)")
     training.add_argument("--l2", metavar="STRENGTH", type=_nonnegative, default=0.0, help="penalty on weights; default: 0")
     training.add_argument("--label-smoothing", metavar="E", type=_fraction, default=0.0, help="default: 0")

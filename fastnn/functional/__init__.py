@@ -21,6 +21,7 @@ from .activations import (
     tanh_backward,
 )
 from .arrays import gather, permutation, random_bits
+from .averages import average_update
 from .dropout import dropout, dropout_backward
 from .linear import LinearGradients, linear, linear_backward
 from .losses import (
@@ -47,6 +48,7 @@ __all__ = [
     "activation_backward",
     "adam_update",
     "add_penalty_gradient",
+    "average_update",
     "batch_norm",
     "batch_norm_backward",
     "cache_folder",

@@ -27,15 +27,20 @@ from ..program import Program, Table
 from .common import ACTIVATION_NS, FINITE_NS, NotLowered
 from .layers import lower_layers
 from .losses import lower_loss
+from .rates import lower_average, lower_rates
 from .rules import lower_clipping, lower_penalty, lower_rule
 
 __all__ = ["NotLowered", "compile_all", "lower_evaluation", "lower_prediction", "lower_training"]
 
 
 def lower_training(
-    model: Any, loss: Any, rule: Any, regularizer: Any, clip_norm: float | None, source: Array, targets: Array, batch: int
-) -> Program:
-    """A program of training steps on rows of source and targets, in batches of at most `batch` rows."""
+    model: Any, loss: Any, rule: Any, regularizer: Any, clip_norm: float | None, source: Array, targets: Array, batch: int,
+    *, schedule: Any = None, average: Any = None,
+) -> Program:  # fmt: skip
+    """A program of training steps on rows of source and targets, in batches of at most `batch` rows.
+
+    schedule, average: lowered if they act by steps; `Program.rates` and `Program.weights` then hold what they do in each.
+    """
     t, n, x = _start(model, source, min(batch, len(source)))
     k, z, backwards = lower_layers(t, n, x, training=True)
     widths = [array.shape[-1] for layer in model.walk() for array in layer.parameters.values()]
@@ -47,7 +52,12 @@ def lower_training(
         lower_penalty(t, regularizer, loss.reduction == "sum")
     if clip_norm is not None:
         lower_clipping(t, clip_norm)
+    first, steps = len(t.rows), -(-len(source) // t.batch)
     moments = lower_rule(t, rule)
+    if schedule is not None and schedule.per == "step":
+        lower_rates(t, first, steps, schedule.momenta(np.zeros(1, np.int64)) is not None)
+    if average is not None and average.per == "step":
+        lower_average(t, average, steps)
     return Program(t, source, targets, moments)
 
 

@@ -1,6 +1,7 @@
 """`fastnn train`: what it learns, prints and leaves."""
 
 import json
+import math
 import signal
 import sys
 
@@ -94,11 +95,25 @@ def test_the_same_bits_on_one_and_two_threads(command):
 
 
 @pytest.mark.parametrize(
-    ("schedule", "rates"), [((), [0.04, 0.03, 0.02, 0.01]), (("--schedule", "constant"), [0.04, 0.04, 0.04, 0.04])]
+    ("schedule", "rates"),
+    [
+        ((), [0.04, 0.03, 0.02, 0.01]),
+        (("--schedule", "constant"), [0.04, 0.04, 0.04, 0.04]),
+        (("--schedule", "cosine"), [0.02 * (1.0 + math.cos(math.pi * epoch / 4)) for epoch in range(4)]),
+    ],
 )
 def test_the_learning_rate_falls_in_a_straight_line_unless_told_otherwise(schedule, rates, command):
     command("train", "digits", "--lr", 0.04, "--epochs", 4, "--quiet", *schedule)
     np.testing.assert_allclose(curves("out/digits/history.json")["lr"], rates)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop"])
+def test_one_cycle_goes_up_and_down(optimizer, command):
+    command("train", "digits", "--optimizer", optimizer, "--epochs", 10, "--quiet", "--schedule", "onecycle", "--lr", 0.01)
+    rates = curves("out/digits/history.json")["lr"]
+    assert 0.0099 < max(rates) <= 0.01
+    assert rates[0] < rates[1] < rates[2]
+    assert rates[-1] < 1e-6
 
 
 def test_early_stopping_ends_a_run_and_keeps_the_best(report):
