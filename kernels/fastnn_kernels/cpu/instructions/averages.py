@@ -2,7 +2,7 @@
 
 from ..._jit import instruction
 from .. import averages
-from .._borrowed import borrowed
+from .._views import borrowed
 from ..program import FIRST
 
 __all__ = ["average"]

@@ -1,8 +1,8 @@
 """An instruction that sets what a rule reads, step by step: how schedules run inside a program."""
 
 from ..._jit import instruction
-from .._borrowed import borrowed
-from ..program import FIRST, view_at
+from .._views import borrowed, view_at
+from ..program import FIRST
 
 __all__ = ["set_reals"]
 
