@@ -7,7 +7,7 @@ trainer = fnn.Trainer(model, loss=fnn.CrossEntropyLoss(), optimizer=fnn.Adam(lr=
 history = trainer.fit(x, y, epochs=20, batch_size=64)
 """
 
-from . import datasets, functional, init, optim
+from . import augment, datasets, functional, init, optim, text
 from .callbacks import Callback, EarlyStopping, ProgressBar
 from .files import load_extra, load_model, save_model
 from .functional import cache_folder, get_num_threads, set_num_threads, threading_layer
@@ -50,6 +50,7 @@ __all__ = [
     "Sigmoid",
     "Tanh",
     "Trainer",
+    "augment",
     "cache_folder",
     "clip_grad_norm_",
     "datasets",
@@ -62,6 +63,7 @@ __all__ = [
     "optim",
     "save_model",
     "set_num_threads",
+    "text",
     "threading_layer",
     "warm_up",
 ]

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from . import functional as F
 from ._check import Array, boolean, integer, number, quote
 from ._training import BadRowError, Data, Hooks, Keeper, Totals
+from .augment import Augmentation, Augmenter, Compose
 from .callbacks import Callback
 from .history import History
 from .losses import CrossEntropyLoss
@@ -46,9 +47,12 @@ class Trainer:
 
     model: a Sequential. loss: CrossEntropyLoss(), MSELoss() or an object with forward and backward (see `fastnn.losses`),
     with the mean or the sum over a batch. optimizer: SGD, RMSprop, Adam; the trainer binds it. regularizer: L1, L2 or
-    ElasticNet on the weights. clip_norm: the largest global norm of the gradient. compiled: None runs training as a compiled
-    program (see `fastnn.lowering`) wherever every part has an instruction, and layer by layer otherwise, e.g. with layers of
-    your own; True insists on the program (ValueError where there is none), False on the layers. `road` says which it was.
+    ElasticNet on the weights. clip_norm: the largest global norm of the gradient. augmentation: a list of what
+    is done to the batches that it trains on (see `fastnn.augment`), with image_shape, (H, W) or (C, H, W), for rows that are
+    images; where it mixes targets, the accuracy of training is that of the most probable label. compiled: None runs training as
+    a compiled program (see `fastnn.lowering`) wherever every part has an instruction, and layer by layer otherwise, e.g. with
+    layers of your own; True insists on the program (ValueError where there is none), False on the layers. `road` says which it
+    was.
 
     Runs are reproducible: with one seed of the model, on any number of threads, the same bits.
 
@@ -68,6 +72,8 @@ class Trainer:
         *,
         regularizer: ElasticNet | None = None,
         clip_norm: float | None = None,
+        augmentation: Compose | Augmentation | Sequence[Augmentation] | None = None,
+        image_shape: tuple[int, ...] | None = None,
         compiled: bool | None = None,
     ) -> None:
         if not isinstance(model, Sequential):
@@ -90,6 +96,7 @@ class Trainer:
             raise ValueError("optimizer: expected one that is not bound to another model's arrays")
         self.clip_norm = None if clip_norm is None else number("clip_norm", clip_norm, low=0.0, open_low=True)
         self.model, self.loss, self.regularizer = model, loss, regularizer
+        self.augmenter = None if augmentation is None else Augmenter(augmentation, image_shape, model.seed)
         self.optimizer = optimizer if optimizer.bound else optimizer.bind(model)
         self.compiled = None if compiled is None else boolean("compiled", compiled)
         self.road = "not trained yet"
@@ -128,6 +135,8 @@ class Trainer:
         batch_size = integer("batch_size", batch_size, low=1)
         shuffle, drop_last = boolean("shuffle", shuffle), boolean("drop_last", drop_last)
         data = Data(self.model, self.loss, "", x, y, boolean("check_finite", check_finite))
+        if self.augmenter is not None:
+            data.prepare(self.augmenter)
         validation = None
         if validation_data is not None:
             if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
@@ -143,7 +152,7 @@ class Trainer:
         program = self._training_program(data, batch_size)
         self.history = History()
         self._stopping = False
-        keeper = Keeper(self.model, self.optimizer)
+        keeper = Keeper(self.model, self.optimizer, self.augmenter)
         try:
             hooks.fit_begin(epochs, len(sizes))
             for epoch in range(epochs):
@@ -224,8 +233,9 @@ class Trainer:
             try:
                 x, y = data.whole()
                 program = lower_training(
-                    self.model, self.loss, self.optimizer, self.regularizer, self.clip_norm, x, y, batch_size
-                )
+                    self.model, self.loss, self.optimizer, self.regularizer, self.clip_norm, x, y, batch_size,
+                    self.augmenter,
+                )  # fmt: skip
                 self.road = "compiled program"
                 return program
             except NotLowered as refusal:
@@ -249,6 +259,8 @@ class Trainer:
         for step, size in enumerate(sizes):
             x, y = data.batch(order[first : first + size])
             first += size
+            if self.augmenter is not None:
+                x, y = self.augmenter(x, y)
             loss, penalty, scores = self._step(x, y, epoch, step)
             totals.add(size, loss, penalty, scores)
             hooks.batch_end(step, totals)
@@ -325,4 +337,6 @@ class Trainer:
             parts.append(f"regularizer={self.regularizer!r}")
         if self.clip_norm is not None:
             parts.append(f"clip_norm={self.clip_norm!r}")
+        if self.augmenter is not None:
+            parts += [f"augmentation={self.augmenter.compose.augmentations!r}", f"image_shape={self.augmenter.image_shape!r}"]
         return f"Trainer({', '.join(parts)})"
