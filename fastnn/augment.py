@@ -476,6 +476,8 @@ class Augmenter:
 
     def __call__(self, x: Array, y: Array) -> tuple[Array, Array]:
         """The next batch, augmented."""
+        if not self.compose.augmentations:
+            return x, y
         step, self.step = self.step, (self.step + 1) % 2**32
         if not self.compose.mixes:
             return self.compose.apply(x, None, self.seed, step, self.images)[0], y

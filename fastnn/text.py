@@ -7,7 +7,7 @@ monolingual data", ACL 2016.
 
 >>> tokens = "a small dog ran home".split()
 >>> random_swap(tokens, seed=1)
-['a', 'small', 'dog', 'home', 'ran']
+['ran', 'small', 'dog', 'a', 'home']
 """
 
 from __future__ import annotations

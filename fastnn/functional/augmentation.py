@@ -35,12 +35,12 @@ __all__ = [
 ]
 
 # what a pixel takes on one core, roughly; picks the serial or the parallel build
-MOVE_NS, COLOUR_NS, AFFINE_NS, NOISE_NS, MIX_NS = 0.15, 0.4, 4.0, 2.0, 0.15
+MOVE_NS, COLOUR_NS, AFFINE_NS, NOISE_NS, MIX_NS = 0.3, 0.3, 3.4, 1.0, 0.15
 
 
 def blur_ns(radius: int) -> float:
     """Of a blur, likewise."""
-    return 0.5 + 0.3 * radius
+    return 1.3 + 0.3 * radius
 
 
 class Key(NamedTuple):
@@ -100,8 +100,8 @@ def saturation_images(x: Array, key: Key, *settings: float) -> Array:
 
 def blur_images(x: Array, key: Key, sigma_low: float, sigma_high: float, radius: int) -> Array:
     """Convolved with a Gaussian of so many pixels either way."""
-    scratch = np.empty((len(x), radius + 1), x.dtype), np.empty_like(x)
-    return _apply(blur.blur_images, blur_ns(radius), x, _table(key, len(x), 1), sigma_low, sigma_high, *scratch)
+    room = np.empty((len(x), blur.blur_scratch(*x.shape[2:], radius)), x.dtype)
+    return _apply(blur.blur_images, blur_ns(radius), x, _table(key, len(x), 1), sigma_low, sigma_high, radius, room)
 
 
 def gaussian_noise(x: Array, key: Key, std: float) -> Array:

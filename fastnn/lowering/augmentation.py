@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastnn_kernels.cpu.augmentation.blur import blur_scratch
 from fastnn_kernels.cpu.instructions import augmentation as ops
 
 from .. import augment
@@ -61,9 +62,9 @@ def lower_augmentation(t: Table, augmenter: Any, n: int, x: int, targets: Array)
             t.add(ops.noise, size * NOISE_NS, *operands, reals=_read(one, lambda one: (one.std,)))
         elif kind is augment.GaussianBlur:
             t.partials(t.batch)
-            weights, room = t.room(t.batch * (one.radius + 1)), t.room(size)
+            room = blur_scratch(*images[1:], one.radius)
             reals = _read(one, lambda one: one.sigma)
-            t.add(ops.blur, size * blur_ns(one.radius), *operands, one.radius, weights, room, reals=reals)
+            t.add(ops.blur, size * blur_ns(one.radius), *operands, one.radius, t.room(t.batch * room), room, reals=reals)
         elif kind in _AUGMENTATIONS:
             entry = _AUGMENTATIONS[kind]
             t.partials(t.batch * entry.draws)

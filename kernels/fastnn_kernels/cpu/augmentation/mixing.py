@@ -51,25 +51,27 @@ def _cut(share, size, u):
 
 
 @apart
-def _patched(a, b, top, bottom, left, right, out):
-    c, h, w = a.shape
-    for ch in range(c):
-        for r in range(h):
-            mine, theirs, to = a[ch, r], b[ch, r], out[ch, r]
-            for j in range(w):
-                to[j] = mine[j]
-            if top <= r < bottom:
-                for j in range(left, right):
-                    to[j] = theirs[j]
+def _copied(x, y):
+    for j in range(y.size):
+        y[j] = x[j]
+
+
+@apart
+def _patched(x, top, bottom, left, right, y):
+    for r in range(top, bottom):
+        for j in range(left, right):
+            y[r, j] = x[r, j]
 
 
 @worker
 def _cutmix(x, draws, by_row, partners, shares, i, y):
-    h, w = x.shape[2:]
+    c, h, w = x.shape[1:]
     source = i if by_row else 0
     top, bottom = _cut(shares[i], h, draws[source, 3])
     left, right = _cut(shares[i], w, draws[source, 4])
-    _patched(x[i], x[partners[i]], top, bottom, left, right, y[i])
+    for ch in range(c):
+        _copied(x[i, ch].reshape(h * w), y[i, ch].reshape(h * w))
+        _patched(x[partners[i], ch], top, bottom, left, right, y[i, ch])
     shares[i] = 1.0 - (bottom - top) * (right - left) / (h * w)
 
 

@@ -69,13 +69,23 @@ def _shifted_row(x, shift, y):
         y[j] = zero
 
 
+@apart
+def _cleared(y, begin, end):
+    zero = y.dtype.type(0.0)
+    for r in range(begin, end):
+        for j in range(y.shape[1]):
+            y[r, j] = zero
+
+
 @worker
 def _shifted(x, down, right, y):
-    c, h, w = x.shape
+    c, h, _ = x.shape
+    begin, end = min(max(0, -down), h), max(0, min(h, h - down))
     for ch in range(c):
-        for r in range(h):
-            inside = 0 <= r + down < h
-            _shifted_row(x[ch, r + down if inside else r], right if inside else w, y[ch, r])
+        _cleared(y[ch], 0, begin)
+        for r in range(begin, end):
+            _shifted_row(x[ch, r + down], right, y[ch, r])
+        _cleared(y[ch], max(begin, end), h)
 
 
 @kernel

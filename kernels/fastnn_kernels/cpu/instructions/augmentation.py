@@ -139,15 +139,14 @@ saturation = _colour(saturation_images, "saturation")
 
 @instruction
 def blur(build):
-    """The radius, WEIGHTS, ROOM. reals: sigmas from and to."""
+    """The radius, ROOM, its size for an image. reals: sigmas from and to."""
     images = build(blur_images)
 
     def run(row, reals, context):
         draws = _draws(context, row, 1)
         images(
-            _images(context, row, row[4]), draws, reals[0], reals[1],
-            matrix(context.work, row[10], context.state[ROWS], row[9] + 1), _images(context, row, row[11]),
-            _images(context, row, row[5]),
+            _images(context, row, row[4]), draws, reals[0], reals[1], row[9],
+            matrix(context.work, row[10], context.state[ROWS], row[11]), _images(context, row, row[5]),
         )  # fmt: skip
 
     return run
