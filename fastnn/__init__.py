@@ -7,7 +7,7 @@ trainer = fnn.Trainer(model, loss=fnn.CrossEntropyLoss(), optimizer=fnn.Adam(lr=
 history = trainer.fit(x, y, epochs=20, batch_size=64)
 """
 
-from . import datasets, functional, init, metrics, optim, schedules
+from . import augment, datasets, functional, init, metrics, optim, schedules, text
 from .averaging import EMA, SWA, update_bn
 from .callbacks import Callback, EarlyStopping, LambdaCallback, ProgressBar
 from .files import load_extra, load_model, save_model
@@ -89,6 +89,7 @@ __all__ = [
     "Tanh",
     "Trainer",
     "Warmup",
+    "augment",
     "cache_folder",
     "clip_grad_norm_",
     "datasets",
@@ -103,6 +104,7 @@ __all__ = [
     "save_model",
     "schedules",
     "set_num_threads",
+    "text",
     "threading_layer",
     "update_bn",
     "warm_up",

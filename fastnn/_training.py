@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ._check import Array, as_array, boolean, finite, quote
+from .augment import Augmenter
 from .averaging import Average
 from .callbacks import Callback, EarlyStopping, ProgressBar
 from .layers import Dropout
@@ -58,6 +59,10 @@ class Data:
         if self._check_finite:
             finite(self._y_name, y, self._model.dtype)
         return y
+
+    def prepare(self, augmenter: Augmenter) -> None:
+        """Get the augmenter ready for these rows; ValueError where they do not fit."""
+        augmenter.prepare(self._x.shape[1:], self._y, self._outputs, self._loss)
 
     def whole(self) -> tuple[Array, Array]:
         """Inputs and targets for a program, which reads the rows itself; NotLowered where they are checked batch by batch."""
@@ -221,10 +226,14 @@ class Metrics:
 class Keeper:
     """Copies of the last good state, in arrays that are allocated once."""
 
-    def __init__(self, model: Sequential, optimizer: Optimizer, average: Average | None = None) -> None:
+    def __init__(
+        self, model: Sequential, optimizer: Optimizer, average: Average | None = None, augmenter: Augmenter | None = None
+    ) -> None:
         self._model, self._optimizer, self._average = model, optimizer, average
         self._copies = [np.empty_like(array) for array in self._arrays()]
-        self._dropouts = [layer for layer in model.walk() if isinstance(layer, Dropout)]
+        self._counting: list[Any] = [layer for layer in model.walk() if isinstance(layer, Dropout)]
+        if augmenter is not None:
+            self._counting.append(augmenter)
         self.keep()
 
     def _arrays(self) -> list[Array]:
@@ -235,17 +244,17 @@ class Keeper:
         for array, saved in zip(self._arrays(), self._copies, strict=True):
             saved[...] = array
         self._steps = self._optimizer.steps
-        self._count = 0 if self._average is None else self._average.count
-        self._dropout_steps = [layer.step for layer in self._dropouts]
+        self._averaged = 0 if self._average is None else self._average.count
+        self._counts = [one.step for one in self._counting]
 
     def restore(self) -> None:
         for array, saved in zip(self._arrays(), self._copies, strict=True):
             array[...] = saved
         self._optimizer.steps = self._steps
         if self._average is not None:
-            self._average.count = self._count
-        for layer, step in zip(self._dropouts, self._dropout_steps, strict=True):
-            layer.step = step
+            self._average.count = self._averaged
+        for one, step in zip(self._counting, self._counts, strict=True):
+            one.step = step
 
 
 def overrides(callback: Callback, hook: str) -> bool:

@@ -19,6 +19,14 @@ from fastnn_kernels.cpu.activations import (
     activation_backward,
     activation_forward,
 )
+from fastnn_kernels.cpu.augmentation.affine import affine_images
+from fastnn_kernels.cpu.augmentation.blur import blur_images, blur_scratch
+from fastnn_kernels.cpu.augmentation.colour import brightness_images, contrast_images, saturation_images
+from fastnn_kernels.cpu.augmentation.draws import mixing_draws, uniforms
+from fastnn_kernels.cpu.augmentation.erase import cutout_images, erase_images
+from fastnn_kernels.cpu.augmentation.mixing import cutmix_images, mixup_rows, one_hot
+from fastnn_kernels.cpu.augmentation.noise import gaussian_noise
+from fastnn_kernels.cpu.augmentation.shift import crop_images, flip_images
 from fastnn_kernels.cpu.averages import average_update
 from fastnn_kernels.cpu.batchnorm import batchnorm_backward, batchnorm_forward, batchnorm_inference
 from fastnn_kernels.cpu.dropout import dropout_backward, dropout_forward, relu_dropout_backward
@@ -51,25 +59,40 @@ __all__ = [
     "activation_forward",
     "adam_update",
     "average_update",
+    "affine_images",
     "batchnorm_backward",
     "batchnorm_forward",
     "batchnorm_inference",
+    "blur_images",
+    "blur_scratch",
+    "brightness_images",
+    "contrast_images",
+    "crop_images",
     "cross_entropy_backward",
     "cross_entropy_forward",
     "cross_entropy_gradient",
+    "cutmix_images",
+    "cutout_images",
     "dropout_backward",
     "dropout_forward",
     "find_not_finite",
     "finite_chunks",
+    "erase_images",
+    "flip_images",
     "gather_rows",
+    "gaussian_noise",
     "linear_backward",
     "linear_forward",
+    "mixing_draws",
+    "mixup_rows",
+    "one_hot",
     "penalty_update",
     "permute",
     "random_bits",
     "relu_dropout_backward",
     "rmsprop_update",
     "row_chunks",
+    "saturation_images",
     "scratch_size",
     "sgd_update",
     "soft_cross_entropy_backward",
@@ -78,4 +101,5 @@ __all__ = [
     "squared_error_forward",
     "squared_norm",
     "sum_chunks",
+    "uniforms",
 ]

@@ -45,6 +45,7 @@ class Table:
         self.rule_reals: list[Callable[[], tuple[float, ...]]] = []
         self._products: tuple[int, int] | None = None
         self._gradients = (0, 0)
+        self.mixed_targets = -1  # where augmentation leaves the batch's rows of targets, if it mixes them
 
     def add(self, op: Any, nanoseconds: float, *operands: int, reals: Callable[[], tuple[float, ...]] = tuple) -> None:
         """Append an instruction. nanoseconds: of its kernels on one core for a full batch, which picks the build."""

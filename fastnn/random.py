@@ -13,14 +13,14 @@ import numpy as np
 from . import functional
 from ._check import Array, integer
 
-__all__ = ["DROPOUT", "GRADCHECK", "INIT", "SHUFFLE", "Stream", "make_seed", "stream_number"]
+__all__ = ["AUGMENTATION", "DROPOUT", "GRADCHECK", "INIT", "SHUFFLE", "Stream", "make_seed", "stream_number"]
 
-INIT, SHUFFLE, DROPOUT, GRADCHECK = 1, 2, 3, 4
+INIT, SHUFFLE, DROPOUT, GRADCHECK, AUGMENTATION = 1, 2, 3, 4, 5
 _INDEX_BITS = 24
 
 
 def stream_number(kind: int, index: int = 0) -> int:
-    """The 32-bit stream of a kind of use (INIT, SHUFFLE, DROPOUT, GRADCHECK) and an index below 2²⁴."""
+    """The 32-bit stream of a kind of use (INIT, SHUFFLE, DROPOUT, GRADCHECK, AUGMENTATION) and an index below 2²⁴."""
     return (kind << _INDEX_BITS) | integer("index", index, low=0, high=2**_INDEX_BITS - 1)
 
 

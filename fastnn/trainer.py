@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from . import functional as F
 from ._check import Array, boolean, integer, number, quote
 from ._training import BadRowError, Course, Data, Hooks, Keeper, Metrics, Totals
+from .augment import Augmentation, Augmenter, Compose
 from .averaging import Average
 from .callbacks import Callback
 from .history import History
@@ -51,8 +52,10 @@ class Trainer:
     with the mean or the sum over a batch. optimizer: SGD, RMSprop, Adam; the trainer binds it. regularizer: L1, L2 or
     ElasticNet on the weights. clip_norm: the largest global norm of the gradient. schedule: how the learning rate
     changes, by epochs or by steps (see `fastnn.schedules`); it starts from the optimiser's rate as it is now, `base_lr`, and
-    goes on from one fit to the next. average: EMA or SWA of the weights (see `fastnn.averaging`). compiled: None runs training
-    as a compiled program (see `fastnn.lowering`) wherever every part has an instruction, and layer by layer otherwise, e.g. with
+    goes on from one fit to the next. average: EMA or SWA of the weights (see `fastnn.averaging`). augmentation: a list of what
+    is done to the batches that it trains on (see `fastnn.augment`), with image_shape, (H, W) or (C, H, W), for rows that are
+    images; where it mixes targets, the accuracy of training is that of the most probable label. compiled: None runs training as
+    a compiled program (see `fastnn.lowering`) wherever every part has an instruction, and layer by layer otherwise, e.g. with
     layers of your own; True insists on the program (ValueError where there is none), False on the layers. `road` says which it
     was.
 
@@ -76,6 +79,8 @@ class Trainer:
         clip_norm: float | None = None,
         schedule: Schedule | None = None,
         average: Average | None = None,
+        augmentation: Compose | Augmentation | Sequence[Augmentation] | None = None,
+        image_shape: tuple[int, ...] | None = None,
         compiled: bool | None = None,
     ) -> None:
         if not isinstance(model, Sequential):
@@ -109,6 +114,7 @@ class Trainer:
             )
         self.clip_norm = None if clip_norm is None else number("clip_norm", clip_norm, low=0.0, open_low=True)
         self.model, self.loss, self.regularizer = model, loss, regularizer
+        self.augmenter = None if augmentation is None else Augmenter(augmentation, image_shape, model.seed)
         self.optimizer = optimizer if optimizer.bound else optimizer.bind(model)
         self.schedule, self.base_lr = schedule, optimizer.lr
         self.average = average if average is None or average.bound else average.bind(model)
@@ -152,6 +158,8 @@ class Trainer:
         batch_size = integer("batch_size", batch_size, low=1)
         shuffle, drop_last = boolean("shuffle", shuffle), boolean("drop_last", drop_last)
         data = Data(self.model, self.loss, "", x, y, boolean("check_finite", check_finite))
+        if self.augmenter is not None:
+            data.prepare(self.augmenter)
         validation = None
         if validation_data is not None:
             if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
@@ -172,7 +180,7 @@ class Trainer:
         program = self._training_program(data, batch_size)
         self.history = History()
         self._stopping = False
-        keeper = Keeper(self.model, self.optimizer, self.average)
+        keeper = Keeper(self.model, self.optimizer, self.average, self.augmenter)
         try:
             hooks.fit_begin(epochs, len(sizes))
             for epoch in range(epochs):
@@ -296,7 +304,7 @@ class Trainer:
                 x, y = data.whole()
                 program = lower_training(
                     self.model, self.loss, self.optimizer, self.regularizer, self.clip_norm, x, y, batch_size,
-                    schedule=self.schedule, average=self.average,
+                    schedule=self.schedule, average=self.average, augmenter=self.augmenter,
                 )  # fmt: skip
                 self.road = "compiled program"
                 return program
@@ -322,6 +330,8 @@ class Trainer:
             x, y = data.batch(order[first : first + size])
             first += size
             course.before(step)
+            if self.augmenter is not None:
+                x, y = self.augmenter(x, y)
             loss, penalty, scores = self._step(x, y, epoch, step)
             course.after(step)
             totals.add(size, loss, penalty, scores)
@@ -409,6 +419,8 @@ class Trainer:
             parts.append(f"schedule={self.schedule!r}")
         if self.average is not None:
             parts.append(f"average={self.average!r}")
+        if self.augmenter is not None:
+            parts += [f"augmentation={self.augmenter.compose.augmentations!r}", f"image_shape={self.augmenter.image_shape!r}"]
         return f"Trainer({', '.join(parts)})"
 
 

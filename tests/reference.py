@@ -168,3 +168,143 @@ def penalty(w, l1, l2):
 
 def average(average, values, weight):
     return (1.0 - weight) * average + weight * values
+
+
+# augmentation: each takes its random numbers as draws in [0, 1), a row for an image
+
+
+def uniforms(size, seed, step, stream):
+    words = [int(word) for word in random_words(2 * size, seed, step, stream)]
+    return np.array([((high << 21) ^ (low >> 11)) / 2**53 for high, low in zip(words[::2], words[1::2], strict=True)])
+
+
+def symmetric_beta(u, v, alpha):
+    """½ (1 + T/√(2α + T²)) of Bailey's t with 2α degrees of freedom, T = √(2α (U^(-1/α) - 1)) cos(2πV)."""
+    t = math.sqrt(2.0 * alpha * math.expm1(-math.log(1.0 - u) / alpha)) * math.cos(2.0 * math.pi * v)
+    return 0.5 * (1.0 + t / math.sqrt(2.0 * alpha + t * t))
+
+
+def mixing_partners(draws):
+    order = list(range(len(draws)))
+    for i in range(len(draws) - 1, 0, -1):
+        j = int(draws[i] * (i + 1))
+        order[i], order[j] = order[j], order[i]
+    return np.array(order)
+
+
+def mixup(x, partners, shares):
+    shares = np.reshape(shares, (-1,) + (1,) * (x.ndim - 1))
+    return shares * x + (1.0 - shares) * x[partners]
+
+
+def cutmix(x, draws, by_row, partners, shares):
+    """The images, and how much of each stayed."""
+    y, kept = x.copy(), np.empty(len(x))
+    h, w = x.shape[2:]
+    for i in range(len(x)):
+        u = draws[i if by_row else 0]
+        half_h, half_w = (int(side * math.sqrt(1.0 - shares[i])) // 2 for side in (h, w))
+        r, c = int(u[3] * h), int(u[4] * w)
+        mask = np.zeros((h, w), bool)
+        mask[max(r - half_h, 0) : r + half_h, max(c - half_w, 0) : c + half_w] = True
+        y[i] = np.where(mask, x[partners[i]], x[i])
+        kept[i] = 1.0 - mask.mean()
+    return y, kept
+
+
+def flip(x, draws, p, vertical):
+    flipped = x[:, :, ::-1] if vertical else x[..., ::-1]
+    return np.where((draws[:, 0] < p)[:, None, None, None], flipped, x)
+
+
+def crop(x, draws, padding):
+    padded = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+    y = np.empty_like(x)
+    h, w = x.shape[2:]
+    for i in range(len(x)):
+        top, left = (int(u * (2 * padding + 1)) for u in draws[i])
+        y[i] = padded[i, :, top : top + h, left : left + w]
+    return y
+
+
+def cutout(x, draws, p, height, width):
+    y = x.copy()
+    for i in np.flatnonzero(draws[:, 0] < p):
+        top, left = int(draws[i, 1] * x.shape[2]) - height // 2, int(draws[i, 2] * x.shape[3]) - width // 2
+        y[i, :, max(top, 0) : max(top + height, 0), max(left, 0) : max(left + width, 0)] = 0.0
+    return y
+
+
+def erase(x, draws, p, areas, ratios):
+    y = x.copy()
+    h, w = x.shape[2:]
+    for i in np.flatnonzero(draws[:, 0] < p):
+        area = (areas[0] + (areas[1] - areas[0]) * draws[i, 1]) * h * w
+        ratio = ratios[0] * (ratios[1] / ratios[0]) ** draws[i, 2]
+        height, width = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if height <= h and width <= w:
+            top, left = int(draws[i, 3] * (h - height + 1)), int(draws[i, 4] * (w - width + 1))
+            y[i, :, top : top + height, left : left + width] = 0.0
+    return y
+
+
+def affine(x, draws, angles, shifts, scales):
+    """By the inverse of the whole matrix, in homogeneous coordinates, and a sum over all pixels with tent weights."""
+    h, w = x.shape[2:]
+    y = np.empty_like(x)
+    rows, columns = np.mgrid[:h, :w]
+    for i in range(len(x)):
+        angle = np.deg2rad(angles[0] + (angles[1] - angles[0]) * draws[i, 0])
+        tx, ty = (2.0 * draws[i, 1] - 1.0) * shifts[0] * w, (2.0 * draws[i, 2] - 1.0) * shifts[1] * h
+        s = scales[0] + (scales[1] - scales[0]) * draws[i, 3]
+        turn = np.array([[s * np.cos(angle), -s * np.sin(angle), tx], [s * np.sin(angle), s * np.cos(angle), ty], [0, 0, 1]])
+        places = np.stack([columns - (w - 1) / 2, rows - (h - 1) / 2, np.ones((h, w))]).reshape(3, -1)
+        u, v, _ = np.linalg.solve(turn, places)
+        across = np.maximum(0.0, 1.0 - np.abs(u[:, None] + (w - 1) / 2 - np.arange(w)))
+        down = np.maximum(0.0, 1.0 - np.abs(v[:, None] + (h - 1) / 2 - np.arange(h)))
+        y[i] = np.einsum("pr,crj,pj->cp", down, x[i], across).reshape(x[i].shape)
+    return y
+
+
+def factors(draws, low, high):
+    return (low + (high - low) * draws[:, 0])[:, None, None, None]
+
+
+def grey(x):
+    return np.tensordot([0.2989, 0.587, 0.114], x, (0, 1))[:, None] if x.shape[1] == 3 else x
+
+
+def brightness(x, draws, amounts, limits):
+    return np.clip(factors(draws, *amounts) * x, *limits)
+
+
+def contrast(x, draws, amounts, limits):
+    f = factors(draws, *amounts)
+    return np.clip(f * x + (1.0 - f) * grey(x).mean(axis=(1, 2, 3), keepdims=True), *limits)
+
+
+def saturation(x, draws, amounts, limits):
+    f = factors(draws, *amounts)
+    return np.clip(f * x + (1.0 - f) * grey(x), *limits)
+
+
+def normals(words):
+    """Two of each pair of words, by Box and Muller."""
+    a, b = words[0::2].astype(np.float64), words[1::2].astype(np.float64)
+    radius, angle = np.sqrt(-2.0 * np.log((a + 0.5) / 2.0**32)), 2.0 * np.pi * b / 2.0**32
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1).ravel()
+
+
+def blur(x, draws, sigmas, radius):
+    y = np.empty_like(x)
+    h, w = x.shape[2:]
+    k = np.arange(-radius, radius + 1)
+    for i in range(len(x)):
+        sigma = sigmas[0] + (sigmas[1] - sigmas[0]) * draws[i, 0]
+        g = np.exp(-(k**2) / (2.0 * sigma**2))
+        g /= g.sum()
+        for c in range(x.shape[1]):
+            padded = np.pad(x[i, c], radius, mode="reflect")
+            rows = sum(weight * padded[:, j : j + w] for j, weight in enumerate(g))
+            y[i, c] = sum(weight * rows[j : j + h] for j, weight in enumerate(g))
+    return y

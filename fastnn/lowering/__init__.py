@@ -5,7 +5,7 @@ reason, where a part has no instruction (a layer in Python, a loss of the user's
 program shares the model's buffers and plans one workspace for the largest batch; running it allocates nothing. Both roads call
 the same kernels in the same order.
 
-`layers`, `losses` and `rules` hold a table each, from a class to what lowers it.
+`augmentation`, `layers`, `losses` and `rules` hold a table each, from a class to what lowers it.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from .._check import Array
 from ..layers import Linear
 from ..losses import MSELoss
 from ..program import Program, Table
+from .augmentation import lower_augmentation
 from .common import ACTIVATION_NS, FINITE_NS, NotLowered
 from .layers import lower_layers
 from .losses import lower_loss
@@ -35,17 +36,20 @@ __all__ = ["NotLowered", "compile_all", "lower_evaluation", "lower_prediction", 
 
 def lower_training(
     model: Any, loss: Any, rule: Any, regularizer: Any, clip_norm: float | None, source: Array, targets: Array, batch: int,
-    *, schedule: Any = None, average: Any = None,
+    *, schedule: Any = None, average: Any = None, augmenter: Any = None,
 ) -> Program:  # fmt: skip
     """A program of training steps on rows of source and targets, in batches of at most `batch` rows.
 
     schedule, average: lowered if they act by steps; `Program.rates` and `Program.weights` then hold what they do in each.
+    augmenter: a `fastnn.augment.Augmenter` that is ready for such rows, or None.
     """
     t, n, x = _start(model, source, min(batch, len(source)))
+    if augmenter is not None:
+        x = lower_augmentation(t, augmenter, n, x, targets)
     k, z, backwards = lower_layers(t, n, x, training=True)
     widths = [array.shape[-1] for layer in model.walk() for array in layer.parameters.values()]
     dy = t.start_backward(max([n, k, *(layer.in_features for layer in model.walk() if isinstance(layer, Linear)), *widths]))
-    lower_loss(t, loss, k, z, dy, targets.ndim == 1)
+    lower_loss(t, loss, k, z, dy, targets.ndim == 1 and t.mixed_targets < 0)
     for position, backward in enumerate(backwards):
         dy = backward(dy, position + 1 < len(backwards))
     if regularizer is not None:

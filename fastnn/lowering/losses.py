@@ -12,6 +12,11 @@ from ..program import Table
 from .common import ACTIVATION_NS, LOSS_NS, NotLowered
 
 
+def _target_rows(t: Table, size: int) -> int:
+    """Where the batch's rows of targets are to be gathered, or, as ~place, where augmentation has left them."""
+    return t.room(size) if t.mixed_targets < 0 else ~t.mixed_targets
+
+
 def _cross_entropy(t: Table, loss: Any, k: int, z: int, dz: int, labelled: bool) -> None:
     m, work = t.batch, t.batch * k * LOSS_NS
     summed = loss.reduction == "sum"
@@ -20,13 +25,13 @@ def _cross_entropy(t: Table, loss: Any, k: int, z: int, dz: int, labelled: bool)
         t.add(ops.cross_entropy, work, k, z, dz if dz >= 0 else t.room(m * k), t.room(m), t.room(m), summed, reals=reals)
     else:
         places = [t.room(m), t.room(2 * m), t.room(m), t.room(m * k)]
-        t.add(ops.soft_cross_entropy, work, k, z, dz, *places, summed, t.room(m * k), reals=reals)
+        t.add(ops.soft_cross_entropy, work, k, z, dz, *places, summed, _target_rows(t, m * k), reals=reals)
 
 
 def _squared_error(t: Table, loss: Any, k: int, z: int, dz: int, labelled: bool) -> None:
     size = t.batch * k
     summed = loss.reduction == "sum"
-    t.add(ops.squared_error, size * ACTIVATION_NS, k, z, dz, t.room(size), t.room(size), summed, t.room(size))
+    t.add(ops.squared_error, size * ACTIVATION_NS, k, z, dz, t.room(size), t.room(size), summed, _target_rows(t, size))
 
 
 _LOSSES: dict[type, Callable[[Table, Any, int, int, int, bool], None]] = {

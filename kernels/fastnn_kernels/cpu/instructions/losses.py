@@ -49,8 +49,10 @@ def _fill(array, value):
 
 @worker
 def _target_rows(context, k, offset):
-    """The batch's rows of targets, gathered into work."""
+    """The batch's rows of targets, gathered into work; below 0, ~offset is where they are already."""
     m, first = context.state[ROWS], context.state[FIRST]
+    if offset < 0:
+        return matrix(context.work, ~offset, m, k)
     rows = matrix(context.work, offset, m, k)
     for i in range(m):
         source = context.order[first + i] * k
