@@ -26,7 +26,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache, update_wrapper
+from functools import cache, cached_property, update_wrapper
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -94,8 +94,18 @@ class Kernel:
 
     def __init__(self, function: Callable[..., None]) -> None:
         update_wrapper(self, function)
-        self.serial = _build(function, parallel=False)
-        self.parallel = _build(function, parallel=True)
+
+    # made when first asked for: import makes a hundred kernels, and a program of three layers uses ten
+
+    @cached_property
+    def serial(self) -> Any:
+        """`prange` is `range`."""
+        return _build(self.__wrapped__, parallel=False)  # type: ignore[attr-defined]
+
+    @cached_property
+    def parallel(self) -> Any:
+        """`prange` is spread over the threads."""
+        return _build(self.__wrapped__, parallel=True)  # type: ignore[attr-defined]
 
     def __call__(self, *args: Any) -> None:
         self.serial(*args)
