@@ -7,7 +7,7 @@ trainer = fnn.Trainer(model, loss=fnn.CrossEntropyLoss(), optimizer=fnn.Adam(lr=
 history = trainer.fit(x, y, epochs=20, batch_size=64)
 """
 
-from . import datasets, functional, init, optim
+from . import datasets, diagnostics, functional, init, optim
 from .callbacks import Callback, EarlyStopping, ProgressBar
 from .files import load_extra, load_model, save_model
 from .functional import cache_folder, get_num_threads, set_num_threads, threading_layer
@@ -53,6 +53,7 @@ __all__ = [
     "cache_folder",
     "clip_grad_norm_",
     "datasets",
+    "diagnostics",
     "functional",
     "get_num_threads",
     "gradcheck",
