@@ -54,7 +54,7 @@ def main(short=False, out="out"):
         wrong = [entry for entry in report.entries if entry.verdict == "wrong"]
         for entry in wrong:
             place, parameter = entry.name.split(".")
-            print(f"-> layer {place}, {model[int(place)]!r}: the gradient of {parameter} is wrong")
+            print(f"-> layer {place}, {entry.layer}: the gradient of {parameter} is wrong")
         print(f"verdict: {report.verdict}\n")
     draw(reports, out)
     return reports
