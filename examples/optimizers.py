@@ -110,6 +110,7 @@ def draw(curves, out):
         axes[0, 1].plot(1e3 * seconds[1:], losses[1:], style, color=color)
     axes[0, 0].set(xlabel="epochs, or iterations", ylabel="training loss", yscale="log")
     axes[0, 1].set(xlabel="milliseconds", xscale="log")
+    axes[0, 1].xaxis.set_minor_formatter("")  # their labels would overlap
     figure.legend(loc="outside right center", frameon=False)
     save(figure, out, "optimizers")
 

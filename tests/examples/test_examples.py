@@ -119,6 +119,17 @@ def test_calibration(run):
     assert all(r["scaled"] < 0.07 for r in results.values())
 
 
+def test_mixup(run):
+    results = run("mixup")
+    without = results[0.0]
+    assert without["training"] < 0.05
+    for alpha in (0.2, 1.0):
+        assert results[alpha]["training"] > 0.2
+        assert results[alpha]["loss"] < without["loss"]
+        assert results[alpha]["confidence"] < without["confidence"] - 0.1
+    assert results[1.0]["bend"] < 0.6 * without["bend"]
+
+
 def test_each_example_has_a_test():
     assert {f"test_{name}" for name in NAMES} <= globals().keys()
 
