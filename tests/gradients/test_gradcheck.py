@@ -1,5 +1,7 @@
 """The tool itself: it catches what is wrong, names it, and leaves everything as it was."""
 
+import random
+
 import numpy as np
 import pytest
 
@@ -33,6 +35,7 @@ def test_a_planted_error_is_caught_and_named_by_layer_and_parameter(rng):
     report = fnn.gradcheck(model_with(Wrong(5, weight_error=0.5)), rng.standard_normal((6, 4)))
     assert report.verdict == "wrong"
     assert [entry.name for entry in report.entries if entry.verdict != "excellent"] == ["2.factor"]
+    assert report["2.factor"].layer == "Wrong"
     assert report["2.factor"].worst == (2,)
     assert report["2.factor"].analytic == pytest.approx(1.5 * report["2.factor"].numeric)
 
@@ -180,6 +183,96 @@ def test_a_users_own_random_layer_is_held_fixed(rng):
             return dy * self.noise
 
     assert fnn.gradcheck(Noise(), rng.standard_normal((6, 4))).verdict == "excellent"
+
+
+@pytest.mark.parametrize("kind", ["Generator", "RandomState", "random.Random", "array", "list", "helper"])
+def test_whatever_a_users_layer_changes_is_held_fixed_and_put_back(rng, kind):
+    class Helper:
+        count = 0
+
+    class Stateful(fnn.Layer):
+        def __init__(self):
+            super().__init__()
+            self.inner = [fnn.Linear(4, 4, seed=0)]
+            self.state = {
+                "Generator": np.random.default_rng(0), "RandomState": np.random.RandomState(0),
+                "random.Random": random.Random(0), "array": np.zeros(1), "list": [], "helper": Helper(),
+            }[kind]  # fmt: skip
+
+        def children(self):
+            yield "inner", self.inner[0]
+
+        def draw(self):
+            if kind == "array":
+                self.state += 1
+                return self.state[0]
+            if kind == "list":
+                self.state.append(0)
+                return len(self.state)
+            if kind == "helper":
+                self.state.count += 1
+                return self.state.count
+            return 0.5 + self.state.random()
+
+        def forward(self, x):
+            self.factor = self.draw()
+            return self.inner[0].forward(x) * self.factor
+
+        def backward(self, dy):
+            return self.inner[0].backward(dy * self.factor)
+
+    layer, twin = Stateful(), Stateful()
+    report = fnn.gradcheck(layer, rng.standard_normal((6, 4)))
+    assert report.verdict == "excellent"
+    assert report["inner.weight"].checked == 16
+    assert layer.draw() == twin.draw()
+
+
+def test_a_losss_own_draws_are_held_fixed(rng):
+    class NoisyLoss:
+        def __init__(self):
+            self.generator = np.random.default_rng(0)
+
+        def forward(self, prediction, targets):
+            self.noise = self.generator.uniform(0.5, 1.5, prediction.shape)
+            return float((self.noise * prediction).sum())
+
+        def backward(self):
+            return self.noise
+
+    x = rng.standard_normal((6, 4))
+    assert fnn.gradcheck(NoisyLoss(), x, 0).verdict == "excellent"
+    assert fnn.gradcheck(fnn.Sequential(fnn.Linear(4, 3), seed=0), x, 0, loss=NoisyLoss()).verdict == "excellent"
+
+
+@pytest.mark.parametrize("epsilon", [1e-6, 1e-7])
+@pytest.mark.parametrize("reduction", ["mean", "sum", None])
+@pytest.mark.parametrize(("rows", "width"), [(5, 3), (128, 61)])
+def test_a_bias_before_batch_normalisation_passes_as_zero(rng, rows, width, reduction, epsilon):
+    model = fnn.Sequential(fnn.Linear(9, width), fnn.BatchNorm1d(width), fnn.Tanh(), fnn.Linear(width, 4), seed=0)
+    loss = None if reduction is None else fnn.CrossEntropyLoss(reduction=reduction)
+    y = None if loss is None else rng.integers(0, 4, rows)
+    report = fnn.gradcheck(model, rng.standard_normal((rows, 9)), y, loss=loss, epsilon=epsilon, max_checks=40)
+    assert report["0.bias"].difference == 0.0
+    assert report["3.bias"].difference > 0.0
+    assert report.difference < 1e-5
+
+
+def test_what_passes_as_zero_is_small(rng):
+    """A gradient that is not written where one is wanted is still wrong, however small the weight of its rows."""
+
+    class Tiny(Wrong):
+        def forward(self, x):
+            return 1e-4 * super().forward(x)
+
+        def backward(self, dy):
+            return super().backward(1e-4 * dy)
+
+    model = fnn.Sequential(Tiny(5), fnn.Linear(5, 3), seed=0)
+    x, y = rng.standard_normal((6, 5)), rng.integers(0, 3, 6)
+    assert fnn.gradcheck(model, x, y, loss=fnn.CrossEntropyLoss()).verdict in ("excellent", "good")
+    model = fnn.Sequential(Tiny(5, weight_error=-1.0), fnn.Linear(5, 3), seed=0)
+    assert fnn.gradcheck(model, x, y, loss=fnn.CrossEntropyLoss())["0.factor"].verdict == "wrong"
 
 
 def test_max_checks_looks_at_so_many_random_numbers(rng):

@@ -325,6 +325,16 @@ def test_equal_weights_warn_of_the_symmetry_problem(chosen):
         fnn.Linear(3, 2, weight_init=chosen).weight  # noqa: B018
 
 
+def test_equal_weights_warn_once_and_equal_biases_not_at_all():
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model = fnn.Sequential(fnn.Linear(3, 2, weight_init="zeros"), fnn.Linear(2, 2, bias_init="constant"), seed=0)
+        model.astype(np.float64).forward(np.ones((4, 3)))
+        model.predict(np.ones((4, 3)))
+    assert len(caught) == 1
+    assert "Linear(3, 2, weight_init='zeros')" in str(caught[0].message)
+
+
 def test_a_single_weight_does_not_warn():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
