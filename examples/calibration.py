@@ -13,6 +13,7 @@ import numpy as np
 from _common import BLUE, GREY, RED, panels, run, save, table
 
 import fastnn as fnn
+from fastnn.metrics import calibration_error, temperature_scale
 
 BINS = 10
 
@@ -30,25 +31,6 @@ def reliability(y_true, probabilities, bins=BINS):
     counts = np.bincount(where, minlength=bins)
     with np.errstate(invalid="ignore"):  # empty bins have no mean
         return counts, np.bincount(where, confidence, bins) / counts, np.bincount(where, right, bins) / counts
-
-
-def calibration_error(y_true, probabilities, bins=15):
-    """Σ over the bins of their share of the rows · |accuracy - mean confidence|."""
-    counts, confidence, accuracy = reliability(y_true, probabilities, bins)
-    return float(np.nansum(counts * np.abs(accuracy - confidence)) / len(y_true))
-
-
-def temperature_scale(logits, y_true):
-    """The T of the least cross-entropy of softmax(logits / T), by golden-section search in log T, where it is unimodal."""
-    ratio, low, high = (np.sqrt(5) - 1) / 2, np.log(0.05), np.log(20.0)
-
-    def loss(log_t):
-        return -np.mean(np.log(softmax(logits.astype(np.float64), np.exp(log_t))[np.arange(len(y_true)), y_true] + 1e-300))
-
-    for _ in range(60):
-        left, right = high - ratio * (high - low), low + ratio * (high - low)
-        low, high = (low, right) if loss(left) < loss(right) else (left, high)
-    return float(np.exp((low + high) / 2))
 
 
 def data(short):

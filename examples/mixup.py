@@ -16,24 +16,14 @@ import fastnn as fnn
 ALPHAS = {0.0: RED, 0.2: GOLD, 1.0: BLUE}
 
 
-def mixed(x, y, alpha, rng):
-    """The rows, each mixed with another by a λ of its own, and rows of probabilities as targets."""
-    share = rng.beta(alpha, alpha, (len(x), 1)).astype(np.float32)
-    other = rng.permutation(len(x))
-    targets = np.eye(10, dtype=np.float32)[y]
-    return share * x + (1 - share) * x[other], share * targets + (1 - share) * targets[other]
-
-
 def train(model, x, y, test, alpha, epochs, batch_size):
-    """Train, with other mixtures in each epoch. Returns trainer, and losses and accuracies on the test rows by epoch."""
-    trainer = fnn.Trainer(model, fnn.CrossEntropyLoss(), fnn.Adam(lr=1e-3))
-    rng, curves = np.random.default_rng(0), []
-    for _ in range(epochs):
-        rows = mixed(x, y, alpha, rng) if alpha else (x, y)
-        loss = trainer.fit(*rows, epochs=1, batch_size=batch_size, progress=False)["loss"][-1]
-        measured = trainer.evaluate(*test)
-        curves.append((loss, measured["loss"], measured["accuracy"]))
-    return trainer, np.array(curves).T
+    """Train, each row mixed with another of its batch. Returns trainer, and losses and accuracies on the test rows by epoch."""
+    trainer = fnn.Trainer(
+        model, fnn.CrossEntropyLoss(), fnn.Adam(lr=1e-3),
+        augmentation=[fnn.augment.Mixup(alpha, by_row=True)] if alpha else None,
+    )  # fmt: skip
+    history = trainer.fit(x, y, epochs, batch_size, validation_data=test, progress=False)
+    return trainer, (history["loss"], history["val_loss"], history["val_accuracy"])
 
 
 def data(short):

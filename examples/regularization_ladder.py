@@ -1,7 +1,7 @@
 """The ladder of regularisation, rung by rung, on a data set too small for its net.
 
 150 handwritten digits train a net of 40,000 weights; 450 others choose the epoch to stop at, and the rest test. Rungs are
-added one after the other: nothing, dropout, L2 (weight decay), batch normalisation, augmentation (digits shifted by a pixel),
+added one after the other: nothing, dropout, L2 (weight decay), batch normalisation, augmentation (digits moved by up to a pixel),
 early stopping. Expect the baseline to learn its 150 digits by heart, with a training loss of nothing and a validation loss
 that rises again, and the test loss to fall in the end to less than half. Which rung helps depends on the data, and not each
 one must: here dropout by itself does little, while augmentation is worth more than all others together.
@@ -22,12 +22,9 @@ import fastnn as fnn
 RUNGS = ("baseline", "+ dropout", "+ L2", "+ batch norm", "+ augmentation", "+ early stopping")
 
 
-def shifted(x, y):
-    """The digits and four copies of each, moved by a pixel in each direction."""
-    images = np.pad(x.reshape(-1, 8, 8), ((0, 0), (1, 1), (1, 1)))
-    places = ((1, 1), (0, 1), (2, 1), (1, 0), (1, 2))
-    copies = [images[:, i : i + 8, j : j + 8].reshape(-1, 64) for i, j in places]
-    return np.concatenate(copies), np.tile(y, len(places))
+def augmentation(rung):
+    """Digits moved by up to a pixel, anew in each batch."""
+    return [fnn.augment.RandomCrop(1)] if rung >= 4 else None
 
 
 def net(rung):
@@ -45,14 +42,14 @@ def climb(train, validation, test, steps):
     """Train every rung for as many steps. Returns (history, test loss, test accuracy) by rung."""
     results, lines = {}, []
     for rung, name in enumerate(RUNGS):
-        x, y = shifted(*train) if rung >= 4 else train
         stopping = fnn.EarlyStopping(patience=10**6)  # never stops, so that the curves go on, but brings the best weights back
         trainer = fnn.Trainer(
-            net(rung), fnn.CrossEntropyLoss(), fnn.Adam(lr=2e-3), regularizer=fnn.L2(1e-3) if rung >= 2 else None
-        )
-        epochs = max(1, steps * 50 // len(x))
+            net(rung), fnn.CrossEntropyLoss(), fnn.Adam(lr=2e-3), regularizer=fnn.L2(1e-3) if rung >= 2 else None,
+            augmentation=augmentation(rung), image_shape=(8, 8),
+        )  # fmt: skip
+        epochs = steps * 50 // len(train[0])
         callbacks = [stopping] if rung >= 5 else []
-        history = trainer.fit(x, y, epochs, 50, validation_data=validation, callbacks=callbacks, progress=False)
+        history = trainer.fit(*train, epochs, 50, validation_data=validation, callbacks=callbacks, progress=False)
         measured, learnt = trainer.evaluate(*test), trainer.evaluate(*train)
         results[name] = history, measured["loss"], measured["accuracy"]
         stop = f"epoch {stopping.best_epoch + 1} of {epochs}" if rung >= 5 else f"epoch {epochs}"
