@@ -301,11 +301,7 @@ class Trainer:
         reason = "compiled=False"
         if self.compiled is not False:
             try:
-                x, y = data.whole()
-                program = lower_training(
-                    self.model, self.loss, self.optimizer, self.regularizer, self.clip_norm, x, y, batch_size,
-                    schedule=self.schedule, average=self.average, augmenter=self.augmenter,
-                )  # fmt: skip
+                program = lower_training(self, *data.whole(), batch_size)
                 self.road = "compiled program"
                 return program
             except NotLowered as refusal:

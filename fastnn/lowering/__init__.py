@@ -34,34 +34,32 @@ from .rules import lower_clipping, lower_penalty, lower_rule
 __all__ = ["NotLowered", "compile_all", "lower_evaluation", "lower_prediction", "lower_training"]
 
 
-def lower_training(
-    model: Any, loss: Any, rule: Any, regularizer: Any, clip_norm: float | None, source: Array, targets: Array, batch: int,
-    *, schedule: Any = None, average: Any = None, augmenter: Any = None,
-) -> Program:  # fmt: skip
+def lower_training(trainer: Any, source: Array, targets: Array, batch: int) -> Program:
     """A program of training steps on rows of source and targets, in batches of at most `batch` rows.
 
-    schedule, average: lowered if they act by steps; `Program.rates` and `Program.weights` then hold what they do in each.
-    augmenter: a `fastnn.augment.Augmenter` that is ready for such rows, or None.
+    trainer: what holds the parts of a step, a `Trainer`. A schedule and an average are lowered if they act by steps;
+    `Program.rates` and `Program.weights` then hold what they do in each.
     """
+    model, loss = trainer.model, trainer.loss
     t, n, x = _start(model, source, min(batch, len(source)))
-    if augmenter is not None:
-        x = lower_augmentation(t, augmenter, n, x, targets)
+    if trainer.augmenter is not None:
+        x = lower_augmentation(t, trainer.augmenter, n, x, targets)
     k, z, backwards = lower_layers(t, n, x, training=True)
     widths = [array.shape[-1] for layer in model.walk() for array in layer.parameters.values()]
     dy = t.start_backward(max([n, k, *(layer.in_features for layer in model.walk() if isinstance(layer, Linear)), *widths]))
     lower_loss(t, loss, k, z, dy, targets.ndim == 1 and t.mixed_targets < 0)
     for position, backward in enumerate(backwards):
         dy = backward(dy, position + 1 < len(backwards))
-    if regularizer is not None:
-        lower_penalty(t, regularizer, loss.reduction == "sum")
-    if clip_norm is not None:
-        lower_clipping(t, clip_norm)
+    if trainer.regularizer is not None:
+        lower_penalty(t, trainer.regularizer, loss.reduction == "sum")
+    if trainer.clip_norm is not None:
+        lower_clipping(t, trainer.clip_norm)
     first, steps = len(t.rows), -(-len(source) // t.batch)
-    moments = lower_rule(t, rule)
-    if schedule is not None and schedule.per == "step":
-        lower_rates(t, first, steps, schedule.momenta(np.zeros(1, np.int64)) is not None)
-    if average is not None and average.per == "step":
-        lower_average(t, average, steps)
+    moments = lower_rule(t, trainer.optimizer)
+    if trainer.schedule is not None and trainer.schedule.per == "step":
+        lower_rates(t, first, steps, trainer.schedule.momenta(np.zeros(1, np.int64)) is not None)
+    if trainer.average is not None and trainer.average.per == "step":
+        lower_average(t, trainer.average, steps)
     return Program(t, source, targets, moments)
 
 
