@@ -20,8 +20,8 @@ import numpy as np
 from numba import prange
 
 from .._jit import apart, kernel
-from ._math import exp
 from ._rows import tile_rows
+from ._softmax import exponentials, is_largest, largest, less_top, scaled_shares, sum_of, top_of
 
 __all__ = [
     "cross_entropy_backward",
@@ -35,66 +35,92 @@ __all__ = [
 ]
 
 _CHUNK = 8192
-_LONG = 64  # columns
+
+
+# The largest logit and log Σ e^(z - max z) are kept apart: their sum would be rounded at the size of the logits, and with it
+# every softmax in backward. Where the largest logit is infinite, all that follows is NaN.
 
 
 @apart
-def _log_sum_exp(row, scratch):
-    """The largest logit of a row, and log Σ e^(z - it); scratch is a row for the exponentials, whose loop then vectorises.
-
-    The two are kept apart: their sum would be rounded at the size of the logits, and with it every softmax in backward.
-    """
-    top = row[0]
-    for j in range(1, row.size):
-        top = row[j] if row[j] > top else top
-    for j in range(row.size):
-        scratch[j] = exp(row[j] - top)  # NaN where top is infinite: so is all that follows
-    total = 0.0
-    for j in range(row.size):
-        total += scratch[j]
-    return top, row.dtype.type(math.log(total))
+def _exponentials_of_rows(z, k, i0, i1, tops, out):
+    """e^(z - max z) of rows i0 to i1 - 1, few enough for the L1 cache."""
+    for i in range(i0, i1):
+        tops[i] = top_of(z, i * k, k)
+    for i in range(i0, i1):
+        less_top(z[i * k : (i + 1) * k], tops[i], out[i * k : (i + 1) * k])
+    exponentials(out, i0 * k, i1 * k)
 
 
 @apart
-def _label_loss(z, label, smoothing, scratch):
-    """The two parts of log Σ eᶻ, and the loss of a row against its label."""
-    top, log_sum = _log_sum_exp(z, scratch)
-    loss = log_sum + (top - z[label])
-    if smoothing > 0.0:
-        mean = 0.0
-        for j in range(z.size):
-            mean += top - z[j]
-        loss = (1.0 - smoothing) * loss + smoothing * (log_sum + mean / z.size)
-    return top, log_sum, loss
+def _label_losses(z, labels, k, smoothing, i0, i1, scratch, tops, log_sums, losses):
+    _exponentials_of_rows(z, k, i0, i1, tops, scratch)
+    for i in range(i0, i1):
+        first, top = i * k, tops[i]
+        log_sum = z.dtype.type(math.log(sum_of(scratch, first, k)))
+        loss = log_sum + (top - z[first + labels[i]])
+        if smoothing > 0.0:
+            mean = 0.0
+            for e in range(first, first + k):
+                mean += top - z[e]
+            loss = (1.0 - smoothing) * loss + smoothing * (log_sum + mean / k)
+        log_sums[i], losses[i] = log_sum, loss
 
 
 @apart
-def _label_gradient(weight, z, label, hit, everywhere, top, log_sum, dz):
-    zero = z.dtype.type(0.0)
+def _soft_losses(z, t, k, smoothing, i0, i1, scratch, tops, log_sums, losses):
+    everywhere, hit = z.dtype.type(smoothing / k), z.dtype.type(1.0 - smoothing)
+    _exponentials_of_rows(z, k, i0, i1, tops, scratch)
+    for i in range(i0, i1):
+        first, top = i * k, tops[i]
+        log_sum = z.dtype.type(math.log(sum_of(scratch, first, k)))
+        loss = 0.0
+        for e in range(first, first + k):
+            share = t[e] * hit + everywhere
+            if share != 0.0:  # 0 · ∞ is nothing here
+                loss += share * (log_sum + (top - z[e]))
+        log_sums[i], losses[i] = log_sum, loss
+
+
+@apart
+def _less_both(z, top, log_sum, out):
     for j in range(z.size):
-        target = everywhere + (hit if j == label else zero)
-        dz[j] = weight * (exp((z[j] - top) - log_sum) - target)
+        out[j] = (z[j] - top) - log_sum
 
 
 @apart
-def _soft_loss(z, t, smoothing, scratch):
-    """The two parts of log Σ eᶻ, and the loss of a row against probabilities."""
-    top, log_sum = _log_sum_exp(z, scratch)
-    loss = 0.0
-    for j in range(z.size):
-        share = (1.0 - smoothing) * t[j] + smoothing / z.size
-        if share != 0.0:  # 0 · ∞ is nothing here
-            loss += share * (log_sum + (top - z[j]))
-    return top, log_sum, loss
+def _softmax_of_rows(z, k, i0, i1, tops, log_sums, out):
+    for i in range(i0, i1):
+        _less_both(z[i * k : (i + 1) * k], tops[i], log_sums[i], out[i * k : (i + 1) * k])
+    exponentials(out, i0 * k, i1 * k)
 
 
 @apart
-def _soft_gradient(weight, z, t, hit, everywhere, top, log_sum, dz):
-    total = z.dtype.type(0.0)
-    for j in range(z.size):
+def _label_gradients(weights, z, labels, k, smoothing, i0, i1, tops, log_sums, dz):
+    everywhere, hit, one = z.dtype.type(smoothing / k), z.dtype.type(1.0 - smoothing), z.dtype.type(1.0)
+    _softmax_of_rows(z, k, i0, i1, tops, log_sums, dz)
+    for i in range(i0, i1):
+        place = i * k + labels[i]
+        share = dz[place]
+        scaled_shares(dz[i * k : (i + 1) * k], weights[i], one, everywhere)
+        dz[place] = weights[i] * (share - (everywhere + hit))
+
+
+@apart
+def _soft_gradient(weight, t, hit, everywhere, dz):
+    """From the softmax in dz."""
+    total = t.dtype.type(0.0)
+    for j in range(t.size):
         total += t[j] * hit + everywhere
-    for j in range(z.size):
-        dz[j] = weight * (total * exp((z[j] - top) - log_sum) - (t[j] * hit + everywhere))
+    for j in range(t.size):
+        dz[j] = weight * (total * dz[j] - (t[j] * hit + everywhere))
+
+
+@apart
+def _soft_gradients(weights, z, t, k, smoothing, i0, i1, tops, log_sums, dz):
+    everywhere, hit = z.dtype.type(smoothing / k), z.dtype.type(1.0 - smoothing)
+    _softmax_of_rows(z, k, i0, i1, tops, log_sums, dz)
+    for i in range(i0, i1):
+        _soft_gradient(weights[i], t[i * k : (i + 1) * k], hit, everywhere, dz[i * k : (i + 1) * k])
 
 
 @kernel
@@ -106,10 +132,10 @@ def cross_entropy_forward(logits, labels, smoothing, scratch, log_sums, losses):
     """
     m, k = logits.shape
     rows = tile_rows(k)
+    z, room = logits.reshape(m * k), scratch.reshape(m * k)
     for tile in prange((m + rows - 1) // rows):
         first = np.intp(tile) * rows
-        for i in range(first, min(m, first + rows)):
-            log_sums[0, i], log_sums[1, i], losses[i] = _label_loss(logits[i], labels[i], smoothing, scratch[i])
+        _label_losses(z, labels, k, smoothing, first, min(m, first + rows), room, log_sums[0], log_sums[1], losses)
 
 
 @kernel
@@ -121,81 +147,10 @@ def cross_entropy_backward(dlosses, logits, labels, smoothing, log_sums, dlogits
     """
     m, k = logits.shape
     rows = tile_rows(k)
-    everywhere, hit = logits.dtype.type(smoothing / k), logits.dtype.type(1.0 - smoothing)
+    z, dz = logits.reshape(m * k), dlogits.reshape(m * k)
     for tile in prange((m + rows - 1) // rows):
         first = np.intp(tile) * rows
-        for i in range(first, min(m, first + rows)):
-            _label_gradient(dlosses[i], logits[i], labels[i], hit, everywhere, log_sums[0, i], log_sums[1, i], dlogits[i])
-
-
-# Workers with branches take whole arrays and a row's place in them: there a view of the row would cost two atomic operations on
-# the array's count of references, 13 ns. Loops that are to vectorise take views.
-
-
-@apart
-def _top(z, first, k):
-    top = z[first]
-    for j in range(1, k):
-        top = z[first + j] if z[first + j] > top else top
-    return top
-
-
-@apart
-def _less(z, top, out):
-    for j in range(z.size):
-        out[j] = z[j] - top
-
-
-@apart
-def _share(out, scale, share, everywhere):
-    for j in range(out.size):
-        out[j] = scale * (out[j] * share - everywhere)
-
-
-@apart
-def _exponentials(y, begin, end):
-    piece = y[begin:end]
-    for i in range(piece.size):
-        piece[i] = exp(piece[i])
-
-
-@apart
-def _sum(y, first, k):
-    """One sum in order where it is short, since rows overlap; else four side by side, which need not wait for one another."""
-    s0 = s1 = s2 = s3 = y.dtype.type(0.0)
-    fours = k // 4 * 4 if k >= _LONG else 0
-    for quad in range(fours // 4):
-        j = first + 4 * quad
-        s0 += y[j]
-        s1 += y[j + 1]
-        s2 += y[j + 2]
-        s3 += y[j + 3]
-    for j in range(first + fours, first + k):
-        s0 += y[j]
-    return (s0 + s1) + (s2 + s3)
-
-
-@apart
-def largest(z, first, k):
-    """Where in z[first : first + k] the first largest value stands; NaN counts as the largest, as in NumPy's argmax."""
-    best = 0
-    for j in range(1, k):
-        if z[first + j] > z[first + best] or (math.isnan(z[first + j]) and not math.isnan(z[first + best])):
-            best = j
-    return best
-
-
-@apart
-def _is_largest(z, first, k, label, top, total):
-    """Whether the label is the place that `largest` finds; total, Σ e^(z - top), is NaN where one of z is."""
-    if math.isnan(total):
-        return largest(z, first, k) == label
-    ties = 0
-    if z[first + label] == top:
-        for j in range(first, first + label):
-            ties += z[j] == top
-        return ties == 0
-    return False
+        _label_gradients(dlosses, z, labels, k, smoothing, first, min(m, first + rows), log_sums[0], log_sums[1], dz)
 
 
 @apart
@@ -204,13 +159,13 @@ def _fused_rows(z, labels, k, smoothing, weight, i0, i1, losses, hits, dz):
     everywhere, hit = z.dtype.type(smoothing / k), z.dtype.type(1.0 - smoothing)
     scale, zero, one = z.dtype.type(weight), z.dtype.type(0.0), z.dtype.type(1.0)
     for i in range(i0, i1):
-        losses[i] = _top(z, i * k, k)
+        losses[i] = top_of(z, i * k, k)
     for i in range(i0, i1):
-        _less(z[i * k : (i + 1) * k], losses[i], dz[i * k : (i + 1) * k])
-    _exponentials(dz, i0 * k, i1 * k)
+        less_top(z[i * k : (i + 1) * k], losses[i], dz[i * k : (i + 1) * k])
+    exponentials(dz, i0 * k, i1 * k)
     for i in range(i0, i1):
         first, label, top = i * k, labels[i], losses[i]
-        total = _sum(dz, first, k)
+        total = sum_of(dz, first, k)
         log_sum = z.dtype.type(math.log(total))
         loss = log_sum + (top - z[first + label])
         if smoothing > 0.0:
@@ -219,8 +174,8 @@ def _fused_rows(z, labels, k, smoothing, weight, i0, i1, losses, hits, dz):
                 mean += top - z[e]
             loss = (1.0 - smoothing) * loss + smoothing * (log_sum + mean / k)
         losses[i] = loss
-        hits[i] = one if _is_largest(z, first, k, label, top, total) else zero
-        _share(dz[first : first + k], scale, one / total, everywhere)
+        hits[i] = one if is_largest(z, first, k, label, top, total) else zero
+        scaled_shares(dz[first : first + k], scale, one / total, everywhere)
         dz[first + label] -= scale * hit
 
 
@@ -249,10 +204,10 @@ def soft_cross_entropy_forward(logits, targets, smoothing, scratch, log_sums, lo
     """
     m, k = logits.shape
     rows = tile_rows(k)
+    z, t, room = logits.reshape(m * k), targets.reshape(m * k), scratch.reshape(m * k)
     for tile in prange((m + rows - 1) // rows):
         first = np.intp(tile) * rows
-        for i in range(first, min(m, first + rows)):
-            log_sums[0, i], log_sums[1, i], losses[i] = _soft_loss(logits[i], targets[i], smoothing, scratch[i])
+        _soft_losses(z, t, k, smoothing, first, min(m, first + rows), room, log_sums[0], log_sums[1], losses)
 
 
 @kernel
@@ -264,11 +219,10 @@ def soft_cross_entropy_backward(dlosses, logits, targets, smoothing, log_sums, d
     """
     m, k = logits.shape
     rows = tile_rows(k)
-    everywhere, hit = logits.dtype.type(smoothing / k), logits.dtype.type(1.0 - smoothing)
+    z, t, dz = logits.reshape(m * k), targets.reshape(m * k), dlogits.reshape(m * k)
     for tile in prange((m + rows - 1) // rows):
         first = np.intp(tile) * rows
-        for i in range(first, min(m, first + rows)):
-            _soft_gradient(dlosses[i], logits[i], targets[i], hit, everywhere, log_sums[0, i], log_sums[1, i], dlogits[i])
+        _soft_gradients(dlosses, z, t, k, smoothing, first, min(m, first + rows), log_sums[0], log_sums[1], dz)
 
 
 @apart
