@@ -8,7 +8,7 @@ Each docstring gives the equation and the arrays' shapes; CONTRIBUTING.md has th
 allocated results use `fastnn.functional`.
 """
 
-from fastnn_kernels.cpu._rows import row_chunks
+from fastnn_kernels.cpu._rows import row_chunks, tile_rows
 from fastnn_kernels.cpu.activations import (
     IDENTITY,
     LEAKY_RELU,
@@ -23,6 +23,7 @@ from fastnn_kernels.cpu.batchnorm import batchnorm_backward, batchnorm_forward, 
 from fastnn_kernels.cpu.dropout import dropout_backward, dropout_forward, relu_dropout_backward
 from fastnn_kernels.cpu.gather import gather_rows
 from fastnn_kernels.cpu.gemm import scratch_size
+from fastnn_kernels.cpu.label_losses import nll_loss_gradient, weighted_cross_entropy_gradient
 from fastnn_kernels.cpu.linear import linear_backward, linear_forward
 from fastnn_kernels.cpu.losses import (
     cross_entropy_backward,
@@ -34,16 +35,33 @@ from fastnn_kernels.cpu.losses import (
     squared_error_forward,
 )
 from fastnn_kernels.cpu.optimizers import adam_update, rmsprop_update, sgd_update
+from fastnn_kernels.cpu.pointwise_losses import (
+    ABSOLUTE,
+    HUBER,
+    LOGISTIC,
+    POISSON,
+    POISSON_LOG,
+    SQUARED,
+    pointwise_loss_backward,
+    pointwise_loss_forward,
+    pointwise_loss_gradient,
+)
 from fastnn_kernels.cpu.random import permute, random_bits
 from fastnn_kernels.cpu.reductions import LANES, penalty_update, squared_norm, sum_chunks
 
 __all__ = [
+    "ABSOLUTE",
+    "HUBER",
     "IDENTITY",
     "LANES",
     "LEAKY_RELU",
+    "LOGISTIC",
+    "POISSON",
+    "POISSON_LOG",
     "RELU",
     "SELU",
     "SIGMOID",
+    "SQUARED",
     "TANH",
     "activation_backward",
     "activation_forward",
@@ -59,8 +77,12 @@ __all__ = [
     "gather_rows",
     "linear_backward",
     "linear_forward",
+    "nll_loss_gradient",
     "penalty_update",
     "permute",
+    "pointwise_loss_backward",
+    "pointwise_loss_forward",
+    "pointwise_loss_gradient",
     "random_bits",
     "relu_dropout_backward",
     "rmsprop_update",
@@ -73,4 +95,6 @@ __all__ = [
     "squared_error_forward",
     "squared_norm",
     "sum_chunks",
+    "tile_rows",
+    "weighted_cross_entropy_gradient",
 ]
