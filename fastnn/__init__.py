@@ -14,7 +14,7 @@ from .functional import cache_folder, get_num_threads, set_num_threads, threadin
 from .gradcheck import GradcheckReport, gradcheck
 from .history import History
 from .layers import SELU, BatchNorm1d, Dropout, Layer, LeakyReLU, Linear, ReLU, Sigmoid, Tanh
-from .losses import CrossEntropyLoss, MSELoss
+from .losses import BCEWithLogitsLoss, CrossEntropyLoss, HuberLoss, L1Loss, MSELoss, NLLLoss, PoissonNLLLoss
 from .optim import SGD, Adam, Optimizer, RMSprop, clip_grad_norm_
 from .regularizers import L1, L2, ElasticNet
 from .sequential import Sequential
@@ -25,10 +25,12 @@ __version__ = "0.1.0"
 
 __all__ = [
     "L1",
+    "L1Loss",
     "L2",
     "SELU",
     "SGD",
     "Adam",
+    "BCEWithLogitsLoss",
     "BatchNorm1d",
     "Callback",
     "CrossEntropyLoss",
@@ -37,12 +39,15 @@ __all__ = [
     "ElasticNet",
     "GradcheckReport",
     "History",
+    "HuberLoss",
     "Layer",
     "LeakyReLU",
     "Linear",
     "MSELoss",
+    "NLLLoss",
     "NonFiniteLossError",
     "Optimizer",
+    "PoissonNLLLoss",
     "ProgressBar",
     "RMSprop",
     "ReLU",
