@@ -13,10 +13,10 @@ from numpy.typing import ArrayLike
 
 from . import functional as F
 from ._check import Array, boolean, integer, number, quote
-from ._training import BadRowError, Data, Hooks, Keeper, Totals
+from ._training import BadRowError, Data, Hooks, Keeper, Totals, divisors
 from .callbacks import Callback
 from .history import History
-from .losses import CrossEntropyLoss
+from .losses import BCEWithLogitsLoss, CrossEntropyLoss, NLLLoss
 from .lowering import NotLowered, lower_evaluation, lower_training
 from .optim import Optimizer
 from .program import Program
@@ -104,7 +104,8 @@ class Trainer:
         epochs: int = 1,
         batch_size: int = 32,
         *,
-        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        sample_weight: ArrayLike | None = None,
+        validation_data: tuple[ArrayLike, ArrayLike] | tuple[ArrayLike, ArrayLike, ArrayLike] | None = None,
         callbacks: Sequence[Callback] = (),
         shuffle: bool = True,
         drop_last: bool = False,
@@ -114,7 +115,9 @@ class Trainer:
         """Train for some epochs; returns their curves. Calling it again goes on where it stopped.
 
         x: (rows, features) of any real dtype; it is converted batch by batch. A numpy.memmap is never read whole. y: (rows,)
-        labels, (rows, k) probabilities, or what the loss takes. validation_data: (x, y), evaluated after each epoch.
+        labels, (rows, k) probabilities, or what the loss takes. sample_weight: (rows,), at least 0: how much each row counts in
+        loss, gradient and accuracy; means are divided by the sum of the weights, batch by batch, and a batch whose weights are
+        all 0 has a gradient of 0. validation_data: (x, y) or (x, y, sample_weight), evaluated after each epoch.
         shuffle: a new order each epoch, from the model's seed. drop_last: leave out a last batch that is not full; one of a
         single row is left out anyway, with a warning, if the model normalises by batch. check_finite: refuse NaN and
         infinity in the data (a memmap's rows are looked at as they are read). progress: a bar (True needs tqdm); None shows
@@ -127,12 +130,12 @@ class Trainer:
         epochs = integer("epochs", epochs, low=1)
         batch_size = integer("batch_size", batch_size, low=1)
         shuffle, drop_last = boolean("shuffle", shuffle), boolean("drop_last", drop_last)
-        data = Data(self.model, self.loss, "", x, y, boolean("check_finite", check_finite))
+        data = Data(self.model, self.loss, "", x, y, boolean("check_finite", check_finite), sample_weight)
         validation = None
         if validation_data is not None:
-            if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
-                raise TypeError(f"validation_data: expected a pair (x, y), got {quote(validation_data)}")
-            validation = Data(self.model, self.loss, "validation ", *validation_data, check_finite)
+            if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
+                raise TypeError(f"validation_data: expected (x, y) or (x, y, sample_weight), got {quote(validation_data)}")
+            validation = Data(self.model, self.loss, "validation ", *validation_data[:2], check_finite, *validation_data[2:])
         self.optimizer.check_settings()
         sizes = self._batch_sizes(data.rows, batch_size, drop_last)
         hooks = Hooks(self, callbacks, progress)
@@ -172,21 +175,24 @@ class Trainer:
         """End training after the current epoch; for callbacks."""
         self._stopping = True
 
-    def evaluate(self, x: ArrayLike, y: ArrayLike, batch_size: int = 1024) -> dict[str, float]:
+    def evaluate(
+        self, x: ArrayLike, y: ArrayLike, batch_size: int = 1024, *, sample_weight: ArrayLike | None = None
+    ) -> dict[str, float]:
         """The loss (without penalty) and scores in eval mode: {'loss': ..., 'accuracy': ...}. Arguments as in `fit`."""
-        return self._evaluate(Data(self.model, self.loss, "", x, y, True), integer("batch_size", batch_size, low=1))
+        data = Data(self.model, self.loss, "", x, y, True, sample_weight)
+        return self._evaluate(data, integer("batch_size", batch_size, low=1))
 
     def predict(self, x: ArrayLike, batch_size: int = 4096, *, check_finite: bool = True) -> Array:
         """The network's outputs in eval mode, (rows, k). check_finite: refuse NaN and infinity in x, as in `fit`."""
         return self.model.predict(x, batch_size, check_finite=check_finite)
 
     def predict_proba(self, x: ArrayLike, batch_size: int = 4096, *, check_finite: bool = True) -> Array:
-        """Probabilities (rows, k): the outputs through the loss's link, softmax for CrossEntropyLoss."""
+        """Probabilities (rows, k): the outputs through the loss's link, softmax for CrossEntropyLoss, σ for BCEWithLogitsLoss."""
         result: Array = self._link("probabilities")(self.predict(x, batch_size, check_finite=check_finite))
         return result
 
     def predict_labels(self, x: ArrayLike, batch_size: int = 4096, *, check_finite: bool = True) -> Array:
-        """The label of each row, (rows,) int64."""
+        """The label of each row, (rows,) int64; of BCEWithLogitsLoss with k outputs, k labels each, (rows, k)."""
         result: Array = self._link("labels")(self.predict(x, batch_size, check_finite=check_finite))
         return result
 
@@ -224,8 +230,9 @@ class Trainer:
             try:
                 x, y = data.whole()
                 program = lower_training(
-                    self.model, self.loss, self.optimizer, self.regularizer, self.clip_norm, x, y, batch_size
-                )
+                    self.model, self.loss, self.optimizer, self.regularizer, self.clip_norm, x, y, batch_size,
+                    data.weights,
+                )  # fmt: skip
                 self.road = "compiled program"
                 return program
             except NotLowered as refusal:
@@ -244,20 +251,21 @@ class Trainer:
         )
         if program is not None:
             return self._run_compiled(epoch, program, order, sizes, hooks)
-        totals = Totals()
+        totals = self._totals()
         first = 0
         for step, size in enumerate(sizes):
-            x, y = data.batch(order[first : first + size])
+            index = order[first : first + size]
+            (x, y), weights = data.batch(index), data.batch_weights(index)
             first += size
-            loss, penalty, scores = self._step(x, y, epoch, step)
-            totals.add(size, loss, penalty, scores)
+            loss, penalty, scores = self._step(x, y, weights, epoch, step)
+            totals.add(size, loss, penalty, scores, divisors(self.loss, y, weights))
             hooks.batch_end(step, totals)
         return totals.means(self.regularizer is not None)
 
     def _run_compiled(self, epoch: int, program: Program, order: Array, sizes: list[int], hooks: Hooks) -> dict[str, float]:
         """An epoch in slices of some 50 ms, so that Ctrl-C, progress and callbacks get their turn."""
         program.set_order(order, sum(sizes))
-        totals = Totals()
+        totals = self._totals()
         for begin, end in program.slices(hooks.every_batch):
             stopped = program.run(begin, end)
             if stopped < end:
@@ -269,12 +277,15 @@ class Trainer:
 
     def _score_name(self) -> str | None:
         """The score that programs count for this loss."""
-        return "accuracy" if isinstance(self.loss, CrossEntropyLoss) else None
+        return "accuracy" if isinstance(self.loss, (CrossEntropyLoss, NLLLoss, BCEWithLogitsLoss)) else None
 
-    def _step(self, x: Array, y: Array, epoch: int, step: int) -> tuple[float, float, dict[str, float]]:
-        """One update. Returns loss and penalty (a row, if the loss is a sum), and the sums of the scores."""
+    def _totals(self) -> Totals:
+        return Totals(getattr(self.loss, "reduction", "mean") == "sum")
+
+    def _step(self, x: Array, y: Array, weights: Array | None, epoch: int, step: int) -> tuple[float, float, dict[str, float]]:
+        """One update. Returns loss and penalty, as the loss reduces them, and the sums of the scores."""
         prediction = self.model.forward_batch(x)
-        loss = float(self.loss.forward(prediction, y))
+        loss = float(self.loss.forward(prediction, y, **_weighted(weights)))
         if not math.isfinite(loss):
             raise NonFiniteLossError(f"the loss became {loss}", epoch + 1, step + 1)
         self.model.backward(self.loss.backward())
@@ -286,24 +297,21 @@ class Trainer:
                 raise NonFiniteLossError(f"the gradient's norm became {norm}", epoch + 1, step + 1)
             scale = min(1.0, self.clip_norm / (norm + 1e-6))
         self.optimizer.step(scale)
-        return self._row_mean(loss, len(x)), self._row_mean(penalty, len(x)), self._scores(prediction, y)
+        return loss, penalty, self._scores(prediction, y, weights)
 
-    def _row_mean(self, loss: float, rows: int) -> float:
-        return loss / rows if getattr(self.loss, "reduction", "mean") == "sum" else loss
-
-    def _scores(self, prediction: Array, y: Array) -> dict[str, float]:
-        return self.loss.scores(prediction, y) if hasattr(self.loss, "scores") else {}
+    def _scores(self, prediction: Array, y: Array, weights: Array | None) -> dict[str, float]:
+        return self.loss.scores(prediction, y, **_weighted(weights)) if hasattr(self.loss, "scores") else {}
 
     def _evaluation_program(self, data: Data, batch_size: int) -> Program | None:
         if self.compiled is False:
             return None
         try:
-            return lower_evaluation(self.model, self.loss, *data.whole(), batch_size)
+            return lower_evaluation(self.model, self.loss, *data.whole(), batch_size, data.weights)
         except NotLowered:
             return None
 
     def _evaluate(self, data: Data, batch_size: int) -> dict[str, float]:
-        totals = Totals()
+        totals = self._totals()
         with self.model.in_eval_mode():
             program = self._evaluation_program(data, batch_size)
             if program is not None:
@@ -313,10 +321,10 @@ class Trainer:
                 return totals.means(False)
             for first in range(0, data.rows, batch_size):
                 index = np.arange(first, min(data.rows, first + batch_size))
-                x, y = data.batch(index)
+                (x, y), weights = data.batch(index), data.batch_weights(index)
                 prediction = self.model.forward_batch(x)
-                loss = self._row_mean(float(self.loss.forward(prediction, y)), len(x))
-                totals.add(len(x), loss, 0.0, self._scores(prediction, y))
+                loss = float(self.loss.forward(prediction, y, **_weighted(weights)))
+                totals.add(len(x), loss, 0.0, self._scores(prediction, y, weights), divisors(self.loss, y, weights))
         return totals.means(False)
 
     def __repr__(self) -> str:
@@ -326,3 +334,8 @@ class Trainer:
         if self.clip_norm is not None:
             parts.append(f"clip_norm={self.clip_norm!r}")
         return f"Trainer({', '.join(parts)})"
+
+
+def _weighted(weights: Array | None) -> dict[str, Array]:
+    """What a loss is called with beside prediction and targets: nothing where all rows count alike."""
+    return {} if weights is None else {"sample_weight": weights}

@@ -32,10 +32,12 @@ __all__ = ["NotLowered", "compile_all", "lower_evaluation", "lower_prediction", 
 
 
 def lower_training(
-    model: Any, loss: Any, rule: Any, regularizer: Any, clip_norm: float | None, source: Array, targets: Array, batch: int
-) -> Program:
+    model: Any, loss: Any, rule: Any, regularizer: Any, clip_norm: float | None, source: Array, targets: Array, batch: int,
+    row_weights: Array | None = None,
+) -> Program:  # fmt: skip
     """A program of training steps on rows of source and targets, in batches of at most `batch` rows."""
     t, n, x = _start(model, source, min(batch, len(source)))
+    t.row_weights = row_weights
     k, z, backwards = lower_layers(t, n, x, training=True)
     widths = [array.shape[-1] for layer in model.walk() for array in layer.parameters.values()]
     dy = t.start_backward(max([n, k, *(layer.in_features for layer in model.walk() if isinstance(layer, Linear)), *widths]))
@@ -50,9 +52,12 @@ def lower_training(
     return Program(t, source, targets, moments)
 
 
-def lower_evaluation(model: Any, loss: Any, source: Array, targets: Array, batch: int, *, quiet: bool = False) -> Program:
+def lower_evaluation(
+    model: Any, loss: Any, source: Array, targets: Array, batch: int, row_weights: Array | None = None, *, quiet: bool = False
+) -> Program:
     """A program that adds up the loss and the hits in eval mode; nothing is updated. quiet: say nothing of compilations."""
     t, n, x = _start(model, source, min(batch, len(source)))
+    t.row_weights = row_weights
     k, z, _ = lower_layers(t, n, x, training=False)
     lower_loss(t, loss, k, z, -1, targets.ndim == 1)
     return Program(t, source, targets, quiet=quiet)

@@ -5,7 +5,7 @@ the sum of the weights, not by the rows; where they add up to 0 the mean and its
 also where its loss is not finite. With 'none' the losses come weighted.
 """
 
-from ._common import label_weights, labels_or_ignored, reduce_losses, sample_weights
+from ._common import label_weights, labels_or_ignored, reduce_losses, sample_weights, without_ignored
 from .cross_entropy import (
     cross_entropy,
     cross_entropy_backward,
@@ -20,6 +20,7 @@ from .pointwise import (
     huber_loss_backward,
     l1_loss,
     l1_loss_backward,
+    logistic_factors,
     mse_loss,
     mse_loss_backward,
     poisson_nll_loss,
@@ -39,6 +40,7 @@ __all__ = [
     "l1_loss_backward",
     "label_weights",
     "labels_or_ignored",
+    "logistic_factors",
     "mse_loss",
     "mse_loss_backward",
     "nll_loss",
@@ -48,4 +50,5 @@ __all__ = [
     "poisson_nll_loss_backward",
     "reduce_losses",
     "sample_weights",
+    "without_ignored",
 ]

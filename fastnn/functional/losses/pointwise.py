@@ -20,6 +20,7 @@ __all__ = [
     "huber_loss_backward",
     "l1_loss",
     "l1_loss_backward",
+    "logistic_factors",
     "mse_loss",
     "mse_loss_backward",
     "poisson_nll_loss",

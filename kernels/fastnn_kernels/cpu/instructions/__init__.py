@@ -8,8 +8,8 @@ The rooms are apart so that a changed kernel is compiled anew alone: what an ins
 what that imports.
 """
 
-from . import data, layers, losses, rules
+from . import data, label_losses, layers, losses, pointwise_losses, rules
 
-__all__ = ["ROOMS", "data", "layers", "losses", "rules"]
+__all__ = ["ROOMS", "data", "label_losses", "layers", "losses", "pointwise_losses", "rules"]
 
-ROOMS = (data, layers, losses, rules)
+ROOMS = (data, layers, losses, label_losses, pointwise_losses, rules)
