@@ -90,7 +90,8 @@ def same_shape(name: str, array: Array, shape: tuple[int, ...], of: str) -> None
 
 def weights(name: str, value: ArrayLike, size: int, each: str, dtype: DTypeLike) -> Array:
     """So many finite numbers of at least 0, as dtype; `each` says of what."""
-    array = floats(name, value, dtype=dtype)
+    with np.errstate(over="ignore"):  # what is beyond dtype becomes infinite, and is refused
+        array = floats(name, value, dtype=dtype)
     same_shape(name, array, (size,), each)
     if not np.isfinite(array).all() or (array < 0.0).any():
         raise ValueError(f"{name}: expected finite numbers of at least 0, got NaN, infinity or negative ones")

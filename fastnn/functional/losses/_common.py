@@ -44,6 +44,13 @@ def label_weights(
     return float((counted * own).sum()), float(counted.sum())
 
 
+def weigh_rows(losses: Array, weights: Array) -> None:
+    """Multiply the losses of each row by its weight, in place; a row of weight 0 counts nothing, whatever is in it."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        losses *= weights.reshape(-1, *(1 for _ in losses.shape[1:]))
+    losses[weights == 0.0] = 0.0
+
+
 def reduce_losses(losses: Array, reduction: str, weight: float | None = None) -> float | Array:
     """The mean or the sum of losses as a float, added up in float64; the losses themselves with 'none'.
 

@@ -17,6 +17,7 @@ from ._common import (
     labels_or_ignored,
     reduce_losses,
     sample_weights,
+    weigh_rows,
     without_ignored,
 )
 
@@ -103,8 +104,7 @@ class _Problem:
         kernel = kernels.cross_entropy_forward if self.labelled else kernels.soft_cross_entropy_forward
         run(kernel, self.logits.size * _NS, self.logits, self.targets, self.smoothing, scratch, log_sums, losses)
         if self.sample_weight is not None:
-            np.multiply(losses, self.sample_weight, out=losses)
-            losses[self.sample_weight == 0.0] = 0.0
+            weigh_rows(losses, self.sample_weight)
         return log_sums
 
     def backward(self, dlosses: Array, log_sums: Array | None, dlogits: Array) -> Array:

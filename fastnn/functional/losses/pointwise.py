@@ -11,7 +11,7 @@ from fastnn_kernels.cpu._rows import tile_rows
 
 from ..._check import Array, boolean, floats, number, output, reals, same_shape, weights
 from .._dispatch import run
-from ._common import dlosses_of, reduce_losses, sample_weights
+from ._common import dlosses_of, reduce_losses, sample_weights, weigh_rows
 
 __all__ = [
     "binary_cross_entropy_with_logits",
@@ -239,8 +239,7 @@ def _forward(
         )  # fmt: skip
     if rows is None:
         return reduce_losses(losses, reduction)
-    np.multiply(losses, _along_rows(rows, x), out=losses)
-    losses[rows == 0.0] = 0.0
+    weigh_rows(losses, rows)
     return reduce_losses(losses, reduction, _total(rows, x))
 
 

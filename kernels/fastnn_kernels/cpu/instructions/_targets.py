@@ -73,9 +73,9 @@ def sum_of(values):
 
 
 @worker
-def account(losses, columns, weight, counted, results):
-    """Add the weighted losses, divided by columns, and the weights, and see that they are finite."""
-    total = sum_of(losses)
+def account(losses, columns, share, weight, counted, results):
+    """Add the weighted losses, divided by columns, and the weights, and see that they are finite. A share of 0: nothing counts."""
+    total = sum_of(losses) if share != 0.0 else 0.0
     results[TOTAL] += total / columns
     results[WEIGHT] += weight
     results[COUNTED] += counted

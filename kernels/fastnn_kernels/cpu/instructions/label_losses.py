@@ -30,11 +30,9 @@ def weighted_cross_entropy(build):
         loss, hits, labels = vector(work, values, m), vector(work, scores, m), vector(context.labels, first, m)
         weights, classes = batch_weights(context), maybe(work, row[7], k)
         weight, counted = sums_of_label_weights(labels, ignored, classes, weights)
-        gradient(
-            matrix(work, z, m, k), labels, reals[0], ignored, classes, weights, share_of(row[6], weight), loss, hits,
-            matrix(work, dz, m, k),
-        )  # fmt: skip
-        account(loss, 1.0, weight, counted, context.results)
+        share = share_of(row[6], weight)
+        gradient(matrix(work, z, m, k), labels, reals[0], ignored, classes, weights, share, loss, hits, matrix(work, dz, m, k))
+        account(loss, 1.0, share, weight, counted, context.results)
         account_hits(hits, weights, context.results)
 
     return run
@@ -51,11 +49,9 @@ def nll_loss(build):
         loss, hits, labels = vector(work, values, m), vector(work, scores, m), vector(context.labels, first, m)
         weights, classes = batch_weights(context), maybe(work, row[7], k)
         weight, counted = sums_of_label_weights(labels, ignored, classes, weights)
-        gradient(
-            matrix(work, z, m, k), labels, ignored, classes, weights, share_of(row[6], weight), loss, hits,
-            matrix(work, dz, m, k),
-        )  # fmt: skip
-        account(loss, 1.0, weight, counted, context.results)
+        share = share_of(row[6], weight)
+        gradient(matrix(work, z, m, k), labels, ignored, classes, weights, share, loss, hits, matrix(work, dz, m, k))
+        account(loss, 1.0, share, weight, counted, context.results)
         account_hits(hits, weights, context.results)
 
     return run
@@ -90,7 +86,7 @@ def weighted_soft_cross_entropy(build):
             dloss[i] = share * row_weight
             if losses.largest(work, z + i * k, k) == losses.largest(truth, i * k, k):
                 context.results[SCORE] += row_weight
-        account(loss, 1.0, weight, weight, context.results)
+        account(loss, 1.0, share, weight, weight, context.results)
         if dz >= 0:
             backward(dloss, logits, shares, 0.0, sums, matrix(work, dz, m, k))
             for i in range(weights.size):

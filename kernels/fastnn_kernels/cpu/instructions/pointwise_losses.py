@@ -33,11 +33,12 @@ def pointwise_loss(build):
         targets, weights = target_rows(context, k, row[7]), batch_weights(context)
         columns = 1.0 if summed else float(k)
         weight = sum_of_weights(weights, m)
+        share = share_of(summed, weight * k)
         gradient(
             kind, matrix(work, z, m, k), targets, reals[0], row[10] != 0, maybe(work, row[8], row[9]), weights,
-            share_of(summed, weight * k), matrix(work, values, m, k), matrix(work, dz, m, k),
+            share, matrix(work, values, m, k), matrix(work, dz, m, k),
         )  # fmt: skip
-        account(vector(work, values, m * k), columns, weight, weight, context.results)
+        account(vector(work, values, m * k), columns, share, weight, weight, context.results)
         if kind == pointwise_losses.LOGISTIC:
             _hits(vector(work, z, m * k), targets.reshape(m * k), weights, m, k, context.results)
 
