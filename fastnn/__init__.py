@@ -15,7 +15,7 @@ from .functional import cache_folder, get_num_threads, set_num_threads, threadin
 from .gradcheck import GradcheckReport, gradcheck
 from .history import History
 from .layers import SELU, BatchNorm1d, Dropout, Layer, LeakyReLU, Linear, ReLU, Sigmoid, Tanh
-from .losses import CrossEntropyLoss, MSELoss
+from .losses import BCEWithLogitsLoss, CrossEntropyLoss, HuberLoss, L1Loss, MSELoss, NLLLoss, PoissonNLLLoss
 from .optim import SGD, Adam, Optimizer, RMSprop, clip_grad_norm_
 from .recording import CSVLogger, LearningRateLogger, LivePlot, ModelCheckpoint
 from .regularizers import L1, L2, ElasticNet
@@ -44,11 +44,13 @@ __version__ = "0.1.0"
 __all__ = [
     "EMA",
     "L1",
+    "L1Loss",
     "L2",
     "SELU",
     "SGD",
     "SWA",
     "Adam",
+    "BCEWithLogitsLoss",
     "BatchNorm1d",
     "CSVLogger",
     "Callback",
@@ -64,6 +66,7 @@ __all__ = [
     "History",
     "LambdaCallback",
     "LambdaLR",
+    "HuberLoss",
     "Layer",
     "LeakyReLU",
     "LearningRateLogger",
@@ -73,10 +76,12 @@ __all__ = [
     "MSELoss",
     "ModelCheckpoint",
     "MultiStepLR",
+    "NLLLoss",
     "NonFiniteLossError",
     "OneCycleLR",
     "Optimizer",
     "PolynomialLR",
+    "PoissonNLLLoss",
     "ProgressBar",
     "RMSprop",
     "ReLU",

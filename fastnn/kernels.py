@@ -8,7 +8,7 @@ Each docstring gives the equation and the arrays' shapes; CONTRIBUTING.md has th
 allocated results use `fastnn.functional`.
 """
 
-from fastnn_kernels.cpu._rows import row_chunks
+from fastnn_kernels.cpu._rows import row_chunks, tile_rows
 from fastnn_kernels.cpu.activations import (
     IDENTITY,
     LEAKY_RELU,
@@ -33,6 +33,7 @@ from fastnn_kernels.cpu.dropout import dropout_backward, dropout_forward, relu_d
 from fastnn_kernels.cpu.finite import find_not_finite, finite_chunks
 from fastnn_kernels.cpu.gather import gather_rows
 from fastnn_kernels.cpu.gemm import scratch_size
+from fastnn_kernels.cpu.label_losses import nll_loss_gradient, weighted_cross_entropy_gradient
 from fastnn_kernels.cpu.linear import linear_backward, linear_forward
 from fastnn_kernels.cpu.losses import (
     cross_entropy_backward,
@@ -44,16 +45,33 @@ from fastnn_kernels.cpu.losses import (
     squared_error_forward,
 )
 from fastnn_kernels.cpu.optimizers import adam_update, rmsprop_update, sgd_update
+from fastnn_kernels.cpu.pointwise_losses import (
+    ABSOLUTE,
+    HUBER,
+    LOGISTIC,
+    POISSON,
+    POISSON_LOG,
+    SQUARED,
+    pointwise_loss_backward,
+    pointwise_loss_forward,
+    pointwise_loss_gradient,
+)
 from fastnn_kernels.cpu.random import permute, random_bits
 from fastnn_kernels.cpu.reductions import LANES, penalty_update, squared_norm, sum_chunks
 
 __all__ = [
+    "ABSOLUTE",
+    "HUBER",
     "IDENTITY",
     "LANES",
     "LEAKY_RELU",
+    "LOGISTIC",
+    "POISSON",
+    "POISSON_LOG",
     "RELU",
     "SELU",
     "SIGMOID",
+    "SQUARED",
     "TANH",
     "activation_backward",
     "activation_forward",
@@ -86,8 +104,12 @@ __all__ = [
     "mixing_draws",
     "mixup_rows",
     "one_hot",
+    "nll_loss_gradient",
     "penalty_update",
     "permute",
+    "pointwise_loss_backward",
+    "pointwise_loss_forward",
+    "pointwise_loss_gradient",
     "random_bits",
     "relu_dropout_backward",
     "rmsprop_update",
@@ -102,4 +124,6 @@ __all__ = [
     "squared_norm",
     "sum_chunks",
     "uniforms",
+    "tile_rows",
+    "weighted_cross_entropy_gradient",
 ]

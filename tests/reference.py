@@ -123,6 +123,41 @@ def cross_entropy_backward(dlosses, z, targets, smoothing):
     return dlosses[:, None] * (t.sum(axis=1, keepdims=True) * np.exp(log_softmax(z)) - t)
 
 
+def weighted_cross_entropy(z, targets, smoothing, classes):
+    """Each class's share of the loss times its weight; torch's rule for labels: the label's share, and the smoothing's."""
+    return -np.sum(class_shares(targets, z.shape[1], smoothing, classes) * log_softmax(z), axis=1)
+
+
+def weighted_cross_entropy_backward(dlosses, z, targets, smoothing, classes):
+    q = class_shares(targets, z.shape[1], smoothing, classes)
+    return dlosses[:, None] * (q.sum(axis=1, keepdims=True) * np.exp(log_softmax(z)) - q)
+
+
+def class_shares(targets, k, smoothing, classes):
+    return smoothed(targets, k, smoothing) * classes
+
+
+def pointwise_loss(name, x, t, parameter=1.0, full=False, positive=1.0):
+    """The loss of each element and its derivative."""
+    difference = x - t
+    if name == "squared":
+        return difference**2, 2.0 * difference
+    if name == "absolute":
+        return np.abs(difference), np.sign(difference)
+    if name == "huber":
+        near, far = 0.5 * difference**2, parameter * (np.abs(difference) - 0.5 * parameter)
+        return np.where(np.abs(difference) <= parameter, near, far), np.clip(difference, -parameter, parameter)
+    if name == "logistic":
+        value = positive * t * np.logaddexp(0.0, -x) + (1.0 - t) * np.logaddexp(0.0, x)
+        s = np.exp(-np.logaddexp(0.0, -x))
+        return value, (1.0 - t) * s - positive * t * np.exp(-np.logaddexp(0.0, x))
+    large = np.where(t > 1.0, t, 1.0)
+    constant = np.where(t > 1.0, large * np.log(large) - large + 0.5 * np.log(2.0 * np.pi * large), 0.0) if full else 0.0
+    if name == "poisson, log input":
+        return np.exp(x) - t * x + constant, np.exp(x) - t
+    return x - t * np.log(x + parameter) + constant, 1.0 - t / (x + parameter)
+
+
 # optimisers: each takes the state as it was and returns the new parameters and state
 
 

@@ -34,14 +34,15 @@ from .rules import lower_clipping, lower_penalty, lower_rule
 __all__ = ["NotLowered", "compile_all", "lower_evaluation", "lower_prediction", "lower_training"]
 
 
-def lower_training(trainer: Any, source: Array, targets: Array, batch: int) -> Program:
+def lower_training(trainer: Any, source: Array, targets: Array, batch: int, row_weights: Array | None = None) -> Program:
     """A program of training steps on rows of source and targets, in batches of at most `batch` rows.
 
-    trainer: what holds the parts of a step, a `Trainer`. A schedule and an average are lowered if they act by steps;
-    `Program.rates` and `Program.weights` then hold what they do in each.
+    trainer: what holds the parts of a step, a `Trainer`. row_weights: of the rows of source. A schedule and an average are
+    lowered if they act by steps; `Program.rates` and `Program.weights` then hold what they do in each.
     """
     model, loss = trainer.model, trainer.loss
     t, n, x = _start(model, source, min(batch, len(source)))
+    t.row_weights = row_weights
     if trainer.augmenter is not None:
         x = lower_augmentation(t, trainer.augmenter, n, x, targets)
     k, z, backwards = lower_layers(t, n, x, training=True)
@@ -63,9 +64,12 @@ def lower_training(trainer: Any, source: Array, targets: Array, batch: int) -> P
     return Program(t, source, targets, moments)
 
 
-def lower_evaluation(model: Any, loss: Any, source: Array, targets: Array, batch: int, *, quiet: bool = False) -> Program:
+def lower_evaluation(
+    model: Any, loss: Any, source: Array, targets: Array, batch: int, row_weights: Array | None = None, *, quiet: bool = False
+) -> Program:
     """A program that adds up the loss and the hits in eval mode; nothing is updated. quiet: say nothing of compilations."""
     t, n, x = _start(model, source, min(batch, len(source)))
+    t.row_weights = row_weights
     k, z, _ = lower_layers(t, n, x, training=False)
     lower_loss(t, loss, k, z, -1, targets.ndim == 1)
     return Program(t, source, targets, quiet=quiet)

@@ -8,8 +8,19 @@ The rooms are apart so that a changed kernel is compiled anew alone: what an ins
 what that imports.
 """
 
-from . import augmentation, averages, data, layers, losses, rates, rules
+from . import augmentation, averages, data, label_losses, layers, losses, pointwise_losses, rates, rules
 
-__all__ = ["ROOMS", "augmentation", "averages", "data", "layers", "losses", "rates", "rules"]
+ROOMS = (data, augmentation, layers, losses, label_losses, pointwise_losses, rules, rates, averages)
 
-ROOMS = (data, augmentation, layers, losses, rules, rates, averages)
+__all__ = [
+    "ROOMS",
+    "augmentation",
+    "averages",
+    "data",
+    "label_losses",
+    "layers",
+    "losses",
+    "pointwise_losses",
+    "rates",
+    "rules",
+]
