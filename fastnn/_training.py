@@ -274,7 +274,7 @@ class Metrics:
         given = {"outputs": outputs}
         for kind in {kind for kind, _ in self._functions.values()} - {"outputs"}:
             given[kind] = getattr(self._loss, kind)(outputs)
-        numbers = y if y.ndim == 1 else y.argmax(axis=-1)
+        numbers = y if y.ndim == 1 else y[:, 0] if y.shape[1] == 1 else y.argmax(axis=-1)
         weighted = {} if data.weights is None else {"sample_weight": data.weights}
         return {
             name: float(function(y if kind == "outputs" else numbers, given[kind], **(weighted if name in NAMED else {})))

@@ -35,6 +35,8 @@ def label_weights(
     targets: Array, class_weight: Array | None, ignore_index: int | None, sample_weight: Array | None
 ) -> tuple[float, float]:
     """What the mean over rows with labels is divided by, and the weight of the rows that are not ignored."""
+    if class_weight is None and ignore_index is None and sample_weight is None:
+        return float(len(targets)), float(len(targets))
     counted = np.ones(len(targets)) if sample_weight is None else sample_weight.astype(np.float64)
     if ignore_index is not None:
         counted = np.where(targets == ignore_index, 0.0, counted)

@@ -74,7 +74,7 @@ def sum_of(values):
 
 @worker
 def account(losses, columns, share, weight, counted, results):
-    """Add the weighted losses, divided by columns, and the weights; see that they are finite. A share of 0: nothing counts."""
+    """Add the weighted losses, divided by columns, and the weights; stop where not finite. With a share of 0 no loss counts."""
     total = sum_of(losses) if share != 0.0 else 0.0
     results[TOTAL] += total / columns
     results[WEIGHT] += weight
