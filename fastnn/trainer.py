@@ -48,7 +48,7 @@ class NonFiniteLossError(ArithmeticError):
 class Trainer:
     """Trains a model with a loss and an optimiser.
 
-    model: a Sequential. loss: CrossEntropyLoss(), MSELoss() and their like, or an object with forward and backward (see `fastnn.losses`),
+    model: a Sequential. loss: one of `fastnn.losses`, such as CrossEntropyLoss(), or an object with forward and backward,
     with the mean or the sum over a batch. optimizer: SGD, Adam and their like; the trainer binds it. regularizer: L1, L2 or
     ElasticNet on the weights. clip_norm: the largest global norm of the gradient. schedule: how the learning rate
     changes, by epochs or by steps (see `fastnn.schedules`); it starts from the optimiser's rate as it is now, `base_lr`, and
