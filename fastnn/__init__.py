@@ -16,7 +16,7 @@ from .gradcheck import GradcheckReport, gradcheck
 from .history import History
 from .layers import SELU, BatchNorm1d, Dropout, Layer, LeakyReLU, Linear, ReLU, Sigmoid, Tanh
 from .losses import BCEWithLogitsLoss, CrossEntropyLoss, HuberLoss, L1Loss, MSELoss, NLLLoss, PoissonNLLLoss
-from .optim import SGD, Adam, Optimizer, RMSprop, clip_grad_norm_
+from .optim import SGD, SGDW, Adadelta, Adagrad, Adam, AdamW, Lion, NAdam, Optimizer, RAdam, RMSprop, clip_grad_norm_
 from .recording import CSVLogger, LearningRateLogger, LivePlot, ModelCheckpoint
 from .regularizers import L1, L2, ElasticNet
 from .schedules import (
@@ -48,8 +48,12 @@ __all__ = [
     "L2",
     "SELU",
     "SGD",
+    "SGDW",
     "SWA",
+    "Adadelta",
+    "Adagrad",
     "Adam",
+    "AdamW",
     "BCEWithLogitsLoss",
     "BatchNorm1d",
     "CSVLogger",
@@ -72,10 +76,12 @@ __all__ = [
     "LearningRateLogger",
     "Linear",
     "LinearLR",
+    "Lion",
     "LivePlot",
     "MSELoss",
     "ModelCheckpoint",
     "MultiStepLR",
+    "NAdam",
     "NLLLoss",
     "NonFiniteLossError",
     "OneCycleLR",
@@ -83,6 +89,7 @@ __all__ = [
     "PolynomialLR",
     "PoissonNLLLoss",
     "ProgressBar",
+    "RAdam",
     "RMSprop",
     "ReLU",
     "ReduceLROnPlateau",

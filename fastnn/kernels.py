@@ -44,7 +44,14 @@ from fastnn_kernels.cpu.losses import (
     squared_error_backward,
     squared_error_forward,
 )
-from fastnn_kernels.cpu.optimizers import adam_update, rmsprop_update, sgd_update
+from fastnn_kernels.cpu.optimizers.adadelta import adadelta_update
+from fastnn_kernels.cpu.optimizers.adagrad import adagrad_update
+from fastnn_kernels.cpu.optimizers.adam import adam_update
+from fastnn_kernels.cpu.optimizers.lion import lion_update
+from fastnn_kernels.cpu.optimizers.nadam import nadam_update
+from fastnn_kernels.cpu.optimizers.radam import radam_update
+from fastnn_kernels.cpu.optimizers.rmsprop import rmsprop_update
+from fastnn_kernels.cpu.optimizers.sgd import sgd_update
 from fastnn_kernels.cpu.pointwise_losses import (
     ABSOLUTE,
     HUBER,
@@ -75,6 +82,8 @@ __all__ = [
     "TANH",
     "activation_backward",
     "activation_forward",
+    "adadelta_update",
+    "adagrad_update",
     "adam_update",
     "average_update",
     "affine_images",
@@ -101,9 +110,11 @@ __all__ = [
     "gaussian_noise",
     "linear_backward",
     "linear_forward",
+    "lion_update",
     "mixing_draws",
     "mixup_rows",
     "one_hot",
+    "nadam_update",
     "nll_loss_gradient",
     "penalty_update",
     "permute",
@@ -112,6 +123,7 @@ __all__ = [
     "pointwise_loss_gradient",
     "random_bits",
     "relu_dropout_backward",
+    "radam_update",
     "rmsprop_update",
     "row_chunks",
     "saturation_images",

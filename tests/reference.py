@@ -190,6 +190,54 @@ def adam(w, g, m, s, largest, *, t, lr, betas, eps, inside, correct, amsgrad, we
     return w - lr * m_hat / (np.sqrt(s_hat + eps) if inside else np.sqrt(s_hat) + eps), m, s, largest
 
 
+def decoupled(w, *, lr, weight_decay):
+    return w - lr * weight_decay * w
+
+
+def adagrad(w, g, total, *, t, lr, lr_decay, eps, inside, weight_decay):
+    g = g + weight_decay * w
+    total = total + g**2
+    return w - lr / (1.0 + (t - 1) * lr_decay) * g / (np.sqrt(total + eps) if inside else np.sqrt(total) + eps), total
+
+
+def adadelta(w, g, square, change, *, lr, rho, eps, weight_decay):
+    g = g + weight_decay * w
+    square = rho * square + (1.0 - rho) * g**2
+    u = np.sqrt((change + eps) / (square + eps)) * g
+    return w - lr * u, square, rho * change + (1.0 - rho) * u**2
+
+
+def nadam_momentum(t, beta, decay):
+    return beta * (1.0 - 0.5 * 0.96 ** (t * decay))
+
+
+def nadam(w, g, m, s, *, t, lr, betas, eps, momentum_decay, weight_decay):
+    g = g + weight_decay * w
+    mu, following = (nadam_momentum(step, betas[0], momentum_decay) for step in (t, t + 1))
+    product = math.prod(nadam_momentum(step, betas[0], momentum_decay) for step in range(1, t + 1))
+    m = betas[0] * m + (1.0 - betas[0]) * g
+    s = betas[1] * s + (1.0 - betas[1]) * g**2
+    ahead = (1.0 - mu) / (1.0 - product) * g + following / (1.0 - product * following) * m
+    return w - lr * ahead / (np.sqrt(s / (1.0 - betas[1] ** t)) + eps), m, s
+
+
+def radam(w, g, m, s, *, t, lr, betas, eps, weight_decay):
+    g = g + weight_decay * w
+    m = betas[0] * m + (1.0 - betas[0]) * g
+    s = betas[1] * s + (1.0 - betas[1]) * g**2
+    m_hat = m / (1.0 - betas[0] ** t)
+    longest = 2.0 / (1.0 - betas[1]) - 1.0
+    rho = longest - 2.0 * t * betas[1] ** t / (1.0 - betas[1] ** t)
+    if rho <= 5.0:
+        return w - lr * m_hat, m, s
+    r = math.sqrt((rho - 4.0) * (rho - 2.0) * longest / ((longest - 4.0) * (longest - 2.0) * rho))
+    return w - lr * r * m_hat * math.sqrt(1.0 - betas[1] ** t) / (np.sqrt(s) + eps), m, s
+
+
+def lion(w, g, m, *, lr, betas):
+    return w - lr * np.sign(betas[0] * m + (1.0 - betas[0]) * g), betas[1] * m + (1.0 - betas[1]) * g
+
+
 # sums
 
 

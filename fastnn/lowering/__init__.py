@@ -26,10 +26,11 @@ from ..losses import MSELoss
 from ..program import Program, Table
 from .augmentation import lower_augmentation
 from .common import ACTIVATION_NS, FINITE_NS, NotLowered
+from .gradients import lower_clipping, lower_penalty
 from .layers import lower_layers
 from .losses import lower_loss
 from .rates import lower_average, lower_rates
-from .rules import lower_clipping, lower_penalty, lower_rule
+from .rules import lower_rule
 
 __all__ = ["NotLowered", "compile_all", "lower_evaluation", "lower_prediction", "lower_training"]
 

@@ -42,6 +42,13 @@ RULES = {
     "Adam": lambda: fnn.Adam(lr=1e-3, weight_decay=1e-3),
     "AMSGrad": lambda: fnn.Adam(lr=1e-3, amsgrad=True, eps_inside_sqrt=True),
     "Adam uncorrected": lambda: fnn.Adam(lr=1e-3, bias_correction=False),
+    "AdamW": lambda: fnn.AdamW(lr=1e-3, weight_decay=0.1),
+    "SGDW": lambda: fnn.SGDW(lr=1e-3, momentum=0.9, weight_decay=0.1),
+    "Adagrad": lambda: fnn.Adagrad(lr=1e-3, lr_decay=0.1, initial_accumulator_value=0.1),
+    "Adadelta": lambda: fnn.Adadelta(lr=0.1, weight_decay=1e-3),
+    "NAdam": lambda: fnn.NAdam(lr=1e-3, weight_decay=1e-3, decoupled_weight_decay=True),
+    "RAdam": lambda: fnn.RAdam(lr=1e-3, betas=(0.9, 0.95), weight_decay=1e-3),
+    "Lion": lambda: fnn.Lion(lr=1e-4, weight_decay=0.1),
 }
 
 

@@ -8,19 +8,23 @@ The rooms are apart so that a changed kernel is compiled anew alone: what an ins
 what that imports.
 """
 
-from . import augmentation, averages, data, label_losses, layers, losses, pointwise_losses, rates, rules
+from ..optimizers import adadelta, adagrad, adam, lion, nadam, radam, rmsprop, sgd
+from . import augmentation, averages, data, gradients, label_losses, layers, losses, pointwise_losses, rates
 
-ROOMS = (data, augmentation, layers, losses, label_losses, pointwise_losses, rules, rates, averages)
+RULES = (sgd, rmsprop, adam, adagrad, adadelta, nadam, radam, lion)
+
+ROOMS = (data, augmentation, layers, losses, label_losses, pointwise_losses, gradients, *RULES, rates, averages)
 
 __all__ = [
     "ROOMS",
+    "RULES",
     "augmentation",
     "averages",
     "data",
+    "gradients",
     "label_losses",
     "layers",
     "losses",
     "pointwise_losses",
     "rates",
-    "rules",
 ]
