@@ -16,9 +16,23 @@ from .gradcheck import GradcheckReport, gradcheck
 from .history import History
 from .layers import SELU, BatchNorm1d, Dropout, Layer, LeakyReLU, Linear, ReLU, Sigmoid, Tanh
 from .losses import BCEWithLogitsLoss, CrossEntropyLoss, HuberLoss, L1Loss, MSELoss, NLLLoss, PoissonNLLLoss
-from .optim import SGD, SGDW, Adadelta, Adagrad, Adam, AdamW, Lion, NAdam, Optimizer, RAdam, RMSprop, clip_grad_norm_
+from .optim import (
+    SGD,
+    SGDW,
+    Adadelta,
+    Adagrad,
+    Adam,
+    AdamW,
+    Lion,
+    NAdam,
+    Optimizer,
+    RAdam,
+    RMSprop,
+    clip_grad_norm_,
+    clip_grad_value_,
+)
 from .recording import CSVLogger, LearningRateLogger, LivePlot, ModelCheckpoint
-from .regularizers import L1, L2, ElasticNet
+from .regularizers import L1, L2, ElasticNet, MaxNorm
 from .schedules import (
     ConstantLR,
     CosineAnnealingLR,
@@ -35,6 +49,7 @@ from .schedules import (
     StepLR,
     Warmup,
 )
+from .second_order import Minimum, minimize, newton
 from .sequential import Sequential
 from .trainer import NonFiniteLossError, Trainer
 from .warmup import warm_up
@@ -79,6 +94,8 @@ __all__ = [
     "Lion",
     "LivePlot",
     "MSELoss",
+    "MaxNorm",
+    "Minimum",
     "ModelCheckpoint",
     "MultiStepLR",
     "NAdam",
@@ -104,6 +121,7 @@ __all__ = [
     "augment",
     "cache_folder",
     "clip_grad_norm_",
+    "clip_grad_value_",
     "datasets",
     "diagnostics",
     "functional",
@@ -113,6 +131,8 @@ __all__ = [
     "load_extra",
     "load_model",
     "metrics",
+    "minimize",
+    "newton",
     "optim",
     "save_model",
     "schedules",

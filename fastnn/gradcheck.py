@@ -173,6 +173,8 @@ class _Problem:
             raise ValueError("y: expected targets for the loss, got None")
         if regularizer is not None and not hasattr(self._layer, "flat_parameters"):
             raise TypeError(f"regularizer: expected a Sequential with it, got {quote(target)}")
+        if regularizer is not None and regularizer.proximal:
+            raise ValueError(f"regularizer: expected one that acts by its gradient, not by a proximal step, got {regularizer!r}")
         layers = [] if self._layer is None else list(self._layer.named_layers())
         self._state = _State([layer for _, layer in layers], self._loss)
         self.arrays = {prefix + name: a for prefix, layer in layers for name, a in layer.parameters.items()}

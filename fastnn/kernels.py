@@ -29,6 +29,8 @@ from fastnn_kernels.cpu.augmentation.noise import gaussian_noise
 from fastnn_kernels.cpu.augmentation.shift import crop_images, flip_images
 from fastnn_kernels.cpu.averages import average_update
 from fastnn_kernels.cpu.batchnorm import batchnorm_backward, batchnorm_forward, batchnorm_inference
+from fastnn_kernels.cpu.clipping import clip_values
+from fastnn_kernels.cpu.constraints import limit_column_norms, soft_threshold
 from fastnn_kernels.cpu.dropout import dropout_backward, dropout_forward, relu_dropout_backward
 from fastnn_kernels.cpu.finite import find_not_finite, finite_chunks
 from fastnn_kernels.cpu.gather import gather_rows
@@ -95,6 +97,7 @@ __all__ = [
     "brightness_images",
     "contrast_images",
     "crop_images",
+    "clip_values",
     "cross_entropy_backward",
     "cross_entropy_forward",
     "cross_entropy_gradient",
@@ -108,6 +111,7 @@ __all__ = [
     "flip_images",
     "gather_rows",
     "gaussian_noise",
+    "limit_column_norms",
     "linear_backward",
     "linear_forward",
     "lion_update",
@@ -131,6 +135,7 @@ __all__ = [
     "sgd_update",
     "soft_cross_entropy_backward",
     "soft_cross_entropy_forward",
+    "soft_threshold",
     "squared_error_backward",
     "squared_error_forward",
     "squared_norm",

@@ -24,7 +24,7 @@ from .lowering import NotLowered, lower_evaluation, lower_training
 from .optim import Optimizer
 from .program import Program
 from .random import SHUFFLE, Stream
-from .regularizers import ElasticNet
+from .regularizers import ElasticNet, MaxNorm
 from .schedules import Schedule
 from .sequential import Sequential
 
@@ -50,14 +50,14 @@ class Trainer:
 
     model: a Sequential. loss: one of `fastnn.losses`, such as CrossEntropyLoss(), or an object with forward and backward,
     with the mean or the sum over a batch. optimizer: SGD, Adam and their like; the trainer binds it. regularizer: L1, L2 or
-    ElasticNet on the weights. clip_norm: the largest global norm of the gradient. schedule: how the learning rate
-    changes, by epochs or by steps (see `fastnn.schedules`); it starts from the optimiser's rate as it is now, `base_lr`, and
-    goes on from one fit to the next. average: EMA or SWA of the weights (see `fastnn.averaging`). augmentation: a list of what
-    is done to the batches that it trains on (see `fastnn.augment`), with image_shape, (H, W) or (C, H, W), for rows that are
-    images; where it mixes targets, the accuracy of training is that of the most probable label. compiled: None runs training as
-    a compiled program (see `fastnn.lowering`) wherever every part has an instruction, and layer by layer otherwise, e.g. with
-    layers of your own; True insists on the program (ValueError where there is none), False on the layers. `road` says which it
-    was.
+    ElasticNet on the weights. clip_norm: the largest global norm of the gradient. clip_value: the largest size of each of
+    its elements, cut before the norm is taken. constraint: MaxNorm. schedule: how the learning rate changes, by epochs or by
+    steps (see `fastnn.schedules`); it starts from the optimiser's rate as it is now, `base_lr`, and goes on from one fit to
+    the next. average: EMA or SWA of the weights (see `fastnn.averaging`). augmentation: a list of what is done to the
+    batches that it trains on (see `fastnn.augment`), with image_shape, (H, W) or (C, H, W), for rows that are images; where
+    it mixes targets, the accuracy of training is that of the most probable label. compiled: None runs training as a compiled
+    program (see `fastnn.lowering`) wherever every part has an instruction, and layer by layer otherwise, e.g. with layers of
+    your own; True insists on the program (ValueError where there is none), False on the layers. `road` says which it was.
 
     Runs are reproducible: with one seed of the model, on any number of threads, the same bits.
 
@@ -77,6 +77,8 @@ class Trainer:
         *,
         regularizer: ElasticNet | None = None,
         clip_norm: float | None = None,
+        clip_value: float | None = None,
+        constraint: MaxNorm | None = None,
         schedule: Schedule | None = None,
         average: Average | None = None,
         augmentation: Compose | Augmentation | Sequence[Augmentation] | None = None,
@@ -112,6 +114,10 @@ class Trainer:
                 f"schedule: expected an optimiser with momentum or betas for {type(schedule).__name__} to cycle, got "
                 f"{optimizer!r}; cycle_momentum=False leaves it alone"
             )
+        if constraint is not None and not isinstance(constraint, MaxNorm):
+            raise TypeError(f"constraint: expected MaxNorm, got {quote(constraint)}")
+        self.clip_value = None if clip_value is None else number("clip_value", clip_value, low=0.0, open_low=True)
+        self.constraint = constraint
         self.clip_norm = None if clip_norm is None else number("clip_norm", clip_norm, low=0.0, open_low=True)
         self.model, self.loss, self.regularizer = model, loss, regularizer
         self.augmenter = None if augmentation is None else Augmenter(augmentation, image_shape, model.seed)
@@ -374,6 +380,8 @@ class Trainer:
             raise NonFiniteLossError(f"the loss became {loss}", epoch + 1, step + 1)
         self.model.backward(self.loss.backward())
         penalty = self.regularizer.add_gradient(self.model, len(x)) if self.regularizer else 0.0
+        if self.clip_value is not None:
+            F.clip_values(self.model.flat_gradients, self.clip_value)
         scale = 1.0
         if self.clip_norm is not None:
             norm = math.sqrt(F.squared_norm(self.model.flat_gradients))
@@ -381,6 +389,10 @@ class Trainer:
                 raise NonFiniteLossError(f"the gradient's norm became {norm}", epoch + 1, step + 1)
             scale = min(1.0, self.clip_norm / (norm + 1e-6))
         self.optimizer.step(scale)
+        if self.regularizer:
+            self.regularizer.proximal_step(self.model, len(x), self.optimizer.lr)
+        if self.constraint is not None:
+            self.constraint.apply(self.model)
         return loss, penalty, self._scores(prediction, y, weights)
 
     def _scores(self, prediction: Array, y: Array, weights: Array | None) -> dict[str, float]:
@@ -415,6 +427,10 @@ class Trainer:
         parts = [repr(self.model), f"loss={self.loss!r}", f"optimizer={self.optimizer!r}"]
         if self.regularizer is not None:
             parts.append(f"regularizer={self.regularizer!r}")
+        if self.clip_value is not None:
+            parts.append(f"clip_value={self.clip_value!r}")
+        if self.constraint is not None:
+            parts.append(f"constraint={self.constraint!r}")
         if self.clip_norm is not None:
             parts.append(f"clip_norm={self.clip_norm!r}")
         if self.schedule is not None:

@@ -246,6 +246,15 @@ def penalty(w, l1, l2):
     return math.fsum(np.abs(w)), math.fsum(w * w), l1 * np.sign(w) + l2 * w
 
 
+def soft_threshold(w, t):
+    return np.sign(w) * np.maximum(np.abs(w) - t, 0.0)
+
+
+def limit_column_norms(w, largest):
+    norms = np.sqrt((w**2).sum(axis=0))
+    return w * largest / np.maximum(norms, largest)
+
+
 # averages
 
 

@@ -22,6 +22,7 @@ from .activations import (
 )
 from .arrays import gather, permutation, random_bits
 from .averages import average_update
+from .constraints import clip_values, limit_column_norms, soft_threshold
 from .dropout import dropout, dropout_backward
 from .linear import LinearGradients, linear, linear_backward
 from .losses import (
@@ -72,6 +73,7 @@ __all__ = [
     "binary_cross_entropy_with_logits",
     "binary_cross_entropy_with_logits_backward",
     "cache_folder",
+    "clip_values",
     "cross_entropy",
     "cross_entropy_backward",
     "cross_entropy_with_gradient",
@@ -86,6 +88,7 @@ __all__ = [
     "l1_loss_backward",
     "leaky_relu",
     "leaky_relu_backward",
+    "limit_column_norms",
     "linear",
     "linear_backward",
     "lion_update",
@@ -109,6 +112,7 @@ __all__ = [
     "sgd_update",
     "sigmoid",
     "sigmoid_backward",
+    "soft_threshold",
     "softmax",
     "squared_norm",
     "tanh",

@@ -26,7 +26,7 @@ from ..losses import MSELoss
 from ..program import Program, Table
 from .augmentation import lower_augmentation
 from .common import ACTIVATION_NS, FINITE_NS, NotLowered
-from .gradients import lower_clipping, lower_penalty
+from .gradients import lower_clipping, lower_constraint, lower_penalty, lower_proximal_step, lower_value_clipping
 from .layers import lower_layers
 from .losses import lower_loss
 from .rates import lower_average, lower_rates
@@ -54,12 +54,18 @@ def lower_training(trainer: Any, source: Array, targets: Array, batch: int, row_
         dy = backward(dy, position + 1 < len(backwards))
     if trainer.regularizer is not None:
         lower_penalty(t, trainer.regularizer, loss.reduction == "sum")
+    if trainer.clip_value is not None:
+        lower_value_clipping(t, trainer.clip_value)
     if trainer.clip_norm is not None:
         lower_clipping(t, trainer.clip_norm)
     first, steps = len(t.rows), -(-len(source) // t.batch)
     moments = lower_rule(t, trainer.optimizer)
+    if trainer.regularizer is not None and trainer.regularizer.proximal:
+        lower_proximal_step(t, trainer.regularizer, trainer.optimizer)
     if trainer.schedule is not None and trainer.schedule.per == "step":
         lower_rates(t, first, steps, trainer.schedule.momenta(np.zeros(1, np.int64)) is not None)
+    if trainer.constraint is not None:
+        lower_constraint(t, trainer.constraint)
     if trainer.average is not None and trainer.average.per == "step":
         lower_average(t, trainer.average, steps)
     return Program(t, source, targets, moments)

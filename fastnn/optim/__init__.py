@@ -3,7 +3,7 @@
 from .adadelta import Adadelta
 from .adagrad import Adagrad
 from .adam import Adam, AdamW
-from .base import Optimizer, clip_grad_norm_
+from .base import Optimizer, clip_grad_norm_, clip_grad_value_
 from .lion import Lion
 from .nadam import NAdam
 from .radam import RAdam
@@ -23,4 +23,5 @@ __all__ = [
     "RAdam",
     "RMSprop",
     "clip_grad_norm_",
+    "clip_grad_value_",
 ]

@@ -11,7 +11,7 @@ import numpy as np
 from .. import functional as F
 from .._check import Array, floats, integer, number, quote
 
-__all__ = ["Optimizer", "clip_grad_norm_"]
+__all__ = ["Optimizer", "clip_grad_norm_", "clip_grad_value_"]
 
 
 class Optimizer:
@@ -143,6 +143,13 @@ def clip_grad_norm_(model: Any, max_norm: float) -> float:
             for g in gradients:
                 g *= g.dtype.type(factor)
     return norm
+
+
+def clip_grad_value_(model: Any, clip_value: float) -> None:
+    """Cut each element of a model's gradients to [-clip_value, clip_value], in place."""
+    clip_value = number("clip_value", clip_value, low=0.0, open_low=True)
+    for g in _arrays_of(model)[1]:
+        F.clip_values(g, clip_value)
 
 
 def _arrays_of(model: Any) -> tuple[list[Array], list[Array]]:

@@ -9,17 +9,18 @@ what that imports.
 """
 
 from ..optimizers import adadelta, adagrad, adam, lion, nadam, radam, rmsprop, sgd
-from . import augmentation, averages, data, gradients, label_losses, layers, losses, pointwise_losses, rates
+from . import augmentation, averages, constraints, data, gradients, label_losses, layers, losses, pointwise_losses, rates
 
 RULES = (sgd, rmsprop, adam, adagrad, adadelta, nadam, radam, lion)
 
-ROOMS = (data, augmentation, layers, losses, label_losses, pointwise_losses, gradients, *RULES, rates, averages)
+ROOMS = (data, augmentation, layers, losses, label_losses, pointwise_losses, gradients, constraints, *RULES, rates, averages)
 
 __all__ = [
     "ROOMS",
     "RULES",
     "augmentation",
     "averages",
+    "constraints",
     "data",
     "gradients",
     "label_losses",

@@ -11,7 +11,10 @@ from ..reductions import LANES, sum_chunks
 
 @instruction
 def penalty(build):
-    """size, partials in scratch, by rows (0 or 1), summed (0 or 1). reals: l1, l2. Adds to results[PENALTY] for the rows."""
+    """size, partials in scratch, by rows (0 or 1), summed (0 or 1). reals: l1, l2, l1 that a proximal step sees to.
+
+    Adds to results[PENALTY] for the rows.
+    """
     update = build(reductions.penalty_update)
 
     def run(row, reals, context):
@@ -22,7 +25,7 @@ def penalty(build):
         room = view_at(context.scratch, partials, (chunks, 2 * LANES))
         sums = context.scratch[partials + chunks * 2 * LANES : partials + chunks * 2 * LANES + 2]
         update(context.parameters[:size], l1, l2, room, context.gradients[:size], sums)
-        value = l1 * sums[0] + 0.5 * l2 * sums[1]
+        value = (l1 + reals[2] * share) * sums[0] + 0.5 * l2 * sums[1]
         context.results[PENALTY] += value if row[4] else value * m
 
     return run
