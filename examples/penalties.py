@@ -6,23 +6,19 @@ where they jitter by a step's length without ever being exactly zero; and proxim
 (soft threshold), to give zeros that are exact. The weights of the noise go first: see the last column.
 """
 
-import inspect
-
 import numpy as np
 from _common import BLUE, GOLD, GREEN, GREY, PURPLE, panels, run, save, table
 
 import fastnn as fnn
 
 NEAR = 1e-3  # what counts as close to zero
-PROXIMAL = "proximal" in inspect.signature(fnn.L1).parameters
 PENALTIES = {
     "none": (None, GREY),
     "L2": (fnn.L2(0.02), BLUE),
     "elastic net": (fnn.ElasticNet(2e-3, 5e-3), GREEN),
     "L1, subgradient": (fnn.L1(3e-3), GOLD),
+    "L1, proximal": (fnn.L1(3e-3, proximal=True), PURPLE),
 }
-if PROXIMAL:
-    PENALTIES["L1, proximal"] = (fnn.L1(3e-3, proximal=True), PURPLE)
 
 
 def data(rows):

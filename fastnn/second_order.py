@@ -150,7 +150,7 @@ def newton(
             break
         hessian = problem.hessian(theta)
         hessian[np.diag_indices_from(hessian)] += damping
-        if np.linalg.cond(hessian) > 1e13:
+        if np.linalg.cond(hessian, 1) > 1e13:
             raise ValueError(f"damping: expected more than {damping:g}, since the Hessian is singular; 1e-3 may do")
         theta = theta - np.linalg.solve(hessian, gradient)
         value, gradient = problem(theta)
