@@ -14,7 +14,24 @@ from .files import load_extra, load_model, save_model
 from .functional import cache_folder, get_num_threads, set_num_threads, threading_layer
 from .gradcheck import GradcheckReport, gradcheck
 from .history import History
-from .layers import SELU, BatchNorm1d, Dropout, Layer, LeakyReLU, Linear, ReLU, Sigmoid, Tanh
+from .layers import (
+    ELU,
+    GELU,
+    SELU,
+    BatchNorm1d,
+    Dropout,
+    Flatten,
+    Layer,
+    LeakyReLU,
+    Linear,
+    LogSoftmax,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Tanh,
+)
 from .losses import CrossEntropyLoss, MSELoss
 from .optim import SGD, Adam, Optimizer, RMSprop, clip_grad_norm_
 from .recording import CSVLogger, LearningRateLogger, LivePlot, ModelCheckpoint
@@ -42,7 +59,9 @@ from .warmup import warm_up
 __version__ = "0.1.0"
 
 __all__ = [
+    "ELU",
     "EMA",
+    "GELU",
     "L1",
     "L2",
     "SELU",
@@ -60,6 +79,7 @@ __all__ = [
     "EarlyStopping",
     "ElasticNet",
     "ExponentialLR",
+    "Flatten",
     "GradcheckReport",
     "History",
     "LambdaCallback",
@@ -70,6 +90,7 @@ __all__ = [
     "Linear",
     "LinearLR",
     "LivePlot",
+    "LogSoftmax",
     "MSELoss",
     "ModelCheckpoint",
     "MultiStepLR",
@@ -84,7 +105,10 @@ __all__ = [
     "Schedule",
     "Sequential",
     "SequentialLR",
+    "SiLU",
     "Sigmoid",
+    "Softmax",
+    "Softplus",
     "StepLR",
     "Tanh",
     "Trainer",

@@ -46,6 +46,17 @@ from fastnn_kernels.cpu.losses import (
 from fastnn_kernels.cpu.optimizers import adam_update, rmsprop_update, sgd_update
 from fastnn_kernels.cpu.random import permute, random_bits
 from fastnn_kernels.cpu.reductions import LANES, penalty_update, squared_norm, sum_chunks
+from fastnn_kernels.cpu.smooth_activations import (
+    elu_backward,
+    elu_forward,
+    gelu_backward,
+    gelu_forward,
+    silu_backward,
+    silu_forward,
+    softplus_backward,
+    softplus_forward,
+)
+from fastnn_kernels.cpu.softmax import log_softmax_backward, log_softmax_forward, softmax_backward, softmax_forward
 
 __all__ = [
     "IDENTITY",
@@ -75,14 +86,20 @@ __all__ = [
     "cutout_images",
     "dropout_backward",
     "dropout_forward",
+    "elu_backward",
+    "elu_forward",
     "find_not_finite",
     "finite_chunks",
     "erase_images",
     "flip_images",
     "gather_rows",
     "gaussian_noise",
+    "gelu_backward",
+    "gelu_forward",
     "linear_backward",
     "linear_forward",
+    "log_softmax_backward",
+    "log_softmax_forward",
     "mixing_draws",
     "mixup_rows",
     "one_hot",
@@ -95,8 +112,14 @@ __all__ = [
     "saturation_images",
     "scratch_size",
     "sgd_update",
+    "silu_backward",
+    "silu_forward",
     "soft_cross_entropy_backward",
     "soft_cross_entropy_forward",
+    "softmax_backward",
+    "softmax_forward",
+    "softplus_backward",
+    "softplus_forward",
     "squared_error_backward",
     "squared_error_forward",
     "squared_norm",

@@ -16,7 +16,6 @@ from .activations import (
     selu_backward,
     sigmoid,
     sigmoid_backward,
-    softmax,
     tanh,
     tanh_backward,
 )
@@ -40,6 +39,17 @@ from .optimizers import (
     sgd_update,
     squared_norm,
 )
+from .smooth_activations import (
+    elu,
+    elu_backward,
+    gelu,
+    gelu_backward,
+    silu,
+    silu_backward,
+    softplus,
+    softplus_backward,
+)
+from .softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
 
 __all__ = [
     "BatchNormGradients",
@@ -58,12 +68,18 @@ __all__ = [
     "cross_entropy_with_log_sums",
     "dropout",
     "dropout_backward",
+    "elu",
+    "elu_backward",
     "gather",
+    "gelu",
+    "gelu_backward",
     "get_num_threads",
     "leaky_relu",
     "leaky_relu_backward",
     "linear",
     "linear_backward",
+    "log_softmax",
+    "log_softmax_backward",
     "mse_loss",
     "mse_loss_backward",
     "permutation",
@@ -77,7 +93,12 @@ __all__ = [
     "sgd_update",
     "sigmoid",
     "sigmoid_backward",
+    "silu",
+    "silu_backward",
     "softmax",
+    "softmax_backward",
+    "softplus",
+    "softplus_backward",
     "squared_norm",
     "tanh",
     "tanh_backward",

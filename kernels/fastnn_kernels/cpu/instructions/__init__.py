@@ -8,8 +8,8 @@ The rooms are apart so that a changed kernel is compiled anew alone: what an ins
 what that imports.
 """
 
-from . import augmentation, averages, data, layers, losses, rates, rules
+from . import augmentation, averages, data, layers, losses, rates, rules, smooth_activations, softmax
 
-__all__ = ["ROOMS", "augmentation", "averages", "data", "layers", "losses", "rates", "rules"]
+__all__ = ["ROOMS", "augmentation", "averages", "data", "layers", "losses", "rates", "rules", "smooth_activations", "softmax"]
 
-ROOMS = (data, augmentation, layers, losses, rules, rates, averages)
+ROOMS = (data, augmentation, layers, losses, rules, rates, averages, smooth_activations, softmax)
