@@ -172,7 +172,7 @@ class Sequential(Layer):
         if array.size == 0:
             raise ValueError(f"{name}: expected at least one row, got shape {array.shape}")
         if array.ndim > 2:
-            if isinstance(array, np.memmap) and not array[0].flags.c_contiguous:
+            if isinstance(x, np.memmap) and not array[0].flags.c_contiguous:
                 raise ValueError(f"{name}: expected a memmap whose images are C-contiguous, got one that would have to be copied")
             array = array.reshape(len(array), features)
         return array

@@ -18,6 +18,13 @@ ACTIVATIONS = {
     "Sigmoid": fnn.Sigmoid,
     "Tanh": fnn.Tanh,
     "SELU": fnn.SELU,
+    "ELU": lambda: fnn.ELU(0.6),
+    "GELU": fnn.GELU,
+    "GELU, tanh": lambda: fnn.GELU("tanh"),
+    "SiLU": fnn.SiLU,
+    "Softplus": lambda: fnn.Softplus(1.5, 4.0),
+    "Softmax": fnn.Softmax,
+    "LogSoftmax": fnn.LogSoftmax,
 }
 OPTIMIZERS = {
     "SGD": {"lr": 0.02, "momentum": 0.9, "nesterov": True, "weight_decay": 1e-3},
