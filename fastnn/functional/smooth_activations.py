@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 # what an element takes on one core, forward and backward; `fastnn.lowering` picks builds by it too
-ELU_NS, GELU_NS, SILU_NS, SOFTPLUS_NS = (0.25, 0.1), (0.6, 0.6), (0.25, 0.3), (0.5, 0.3)
+ELU_NS, GELU_NS, SILU_NS, SOFTPLUS_NS = (0.25, 0.1), (0.5, 0.5), (0.25, 0.3), (0.85, 0.3)
 APPROXIMATIONS = ("none", "tanh")
 
 
