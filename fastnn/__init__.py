@@ -14,7 +14,24 @@ from .files import load_extra, load_model, save_model
 from .functional import cache_folder, get_num_threads, set_num_threads, threading_layer
 from .gradcheck import GradcheckReport, gradcheck
 from .history import History
-from .layers import SELU, BatchNorm1d, Dropout, Layer, LeakyReLU, Linear, ReLU, Sigmoid, Tanh
+from .layers import (
+    ELU,
+    GELU,
+    SELU,
+    BatchNorm1d,
+    Dropout,
+    Flatten,
+    Layer,
+    LeakyReLU,
+    Linear,
+    LogSoftmax,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Tanh,
+)
 from .losses import BCEWithLogitsLoss, CrossEntropyLoss, HuberLoss, L1Loss, MSELoss, NLLLoss, PoissonNLLLoss
 from .optim import (
     SGD,
@@ -57,7 +74,9 @@ from .warmup import warm_up
 __version__ = "0.1.0"
 
 __all__ = [
+    "ELU",
     "EMA",
+    "GELU",
     "L1",
     "L1Loss",
     "L2",
@@ -81,6 +100,7 @@ __all__ = [
     "EarlyStopping",
     "ElasticNet",
     "ExponentialLR",
+    "Flatten",
     "GradcheckReport",
     "History",
     "LambdaCallback",
@@ -93,6 +113,7 @@ __all__ = [
     "LinearLR",
     "Lion",
     "LivePlot",
+    "LogSoftmax",
     "MSELoss",
     "MaxNorm",
     "Minimum",
@@ -113,7 +134,10 @@ __all__ = [
     "Schedule",
     "Sequential",
     "SequentialLR",
+    "SiLU",
     "Sigmoid",
+    "Softmax",
+    "Softplus",
     "StepLR",
     "Tanh",
     "Trainer",

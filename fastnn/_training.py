@@ -51,6 +51,7 @@ class Data:
         self._model, self._x_name = model, f"{prefix}x"
         self._check_batches = check_finite and isinstance(x, np.memmap)
         self._x = model.check_input(self._x_name, x)
+        self._row_shape = np.shape(x)[1:]  # of images, where the model flattens them
         self.rows = len(self._x)
         name = f"{prefix}y"
         self._y = as_array(name, y)
@@ -89,7 +90,7 @@ class Data:
 
     def prepare(self, augmenter: Augmenter) -> None:
         """Get the augmenter ready for these rows; ValueError where they do not fit."""
-        augmenter.prepare(self._x.shape[1:], self._y, self._outputs, self._loss)
+        augmenter.prepare(self._row_shape, self._y, self._outputs, self._loss)
 
     def whole(self) -> tuple[Array, Array]:
         """Inputs and targets for a program, which reads the rows itself; NotLowered where they are checked batch by batch."""

@@ -67,6 +67,17 @@ from fastnn_kernels.cpu.pointwise_losses import (
 )
 from fastnn_kernels.cpu.random import permute, random_bits
 from fastnn_kernels.cpu.reductions import LANES, penalty_update, squared_norm, sum_chunks
+from fastnn_kernels.cpu.smooth_activations import (
+    elu_backward,
+    elu_forward,
+    gelu_backward,
+    gelu_forward,
+    silu_backward,
+    silu_forward,
+    softplus_backward,
+    softplus_forward,
+)
+from fastnn_kernels.cpu.softmax import log_softmax_backward, log_softmax_forward, softmax_backward, softmax_forward
 
 __all__ = [
     "ABSOLUTE",
@@ -105,6 +116,8 @@ __all__ = [
     "cutout_images",
     "dropout_backward",
     "dropout_forward",
+    "elu_backward",
+    "elu_forward",
     "find_not_finite",
     "finite_chunks",
     "erase_images",
@@ -115,6 +128,10 @@ __all__ = [
     "linear_backward",
     "linear_forward",
     "lion_update",
+    "gelu_backward",
+    "gelu_forward",
+    "log_softmax_backward",
+    "log_softmax_forward",
     "mixing_draws",
     "mixup_rows",
     "one_hot",
@@ -133,9 +150,15 @@ __all__ = [
     "saturation_images",
     "scratch_size",
     "sgd_update",
+    "silu_backward",
+    "silu_forward",
     "soft_cross_entropy_backward",
     "soft_cross_entropy_forward",
     "soft_threshold",
+    "softmax_backward",
+    "softmax_forward",
+    "softplus_backward",
+    "softplus_forward",
     "squared_error_backward",
     "squared_error_forward",
     "squared_norm",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,7 +13,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from . import functional as F
 from ._check import Array, boolean, finite, integer, number, quote, reals
 from ._memory import aligned_zeros, padded
-from .layers import Dropout, Layer, Linear
+from .layers import Dropout, Flatten, Layer, Linear
 from .lowering import NotLowered, lower_prediction
 from .program import Program
 from .random import INIT, Stream, make_seed
@@ -71,14 +72,18 @@ class Sequential(Layer):
     # use
 
     def forward(self, x: ArrayLike) -> Array:
-        """The network's output for a batch x (m, in_features) of any real dtype; keeps what backward needs."""
-        x = self.check_input("x", x)
+        """The network's output for a batch x (m, in_features) of any real dtype; keeps what backward needs.
+
+        A model that begins with `Flatten` takes images too, here and wherever else it takes x.
+        """
+        x = reals("x", x)
+        rows = self.check_input("x", x)
         least = max(layer.min_training_rows if layer.training else 1 for layer in self.walk())
         if len(x) < least:
             raise ValueError(f"x: expected at least {least} rows in training, for batch statistics, got {len(x)}")
-        if x.dtype == self.dtype and self.input_scale == 1.0:
-            return self.forward_batch(np.ascontiguousarray(x))
-        return self.forward_batch(self.gather(x, np.arange(len(x))))
+        if x.dtype != self.dtype or self.input_scale != 1.0:
+            rows = self.gather(rows, np.arange(len(x)))
+        return self.forward_batch(np.ascontiguousarray(rows).reshape(x.shape))  # Flatten keeps the shape for backward
 
     def gather(self, x: Array, index: Array) -> Array:
         """Rows of x as the first layer takes them: converted to dtype and scaled by input_scale."""
@@ -153,14 +158,31 @@ class Sequential(Layer):
                 layer.training = mode
 
     def check_input(self, name: str, x: ArrayLike) -> Array:
-        """x as a 2-D array of real numbers with rows and the right number of features, not converted; else an error."""
+        """x as a 2-D array of real numbers with rows and the right number of features, not converted; else an error.
+
+        Images, for a model that begins with `Flatten`, become rows without a copy.
+        """
         array = reals(name, x)
-        if array.ndim != 2 or (self.in_features is not None and array.shape[1] != self.in_features):
-            features = "features" if self.in_features is None else str(self.in_features)
-            raise ValueError(f"{name}: expected shape (rows, {features}), got {array.shape}")
+        features = math.prod(array.shape[1:])
+        fits = array.ndim == 2 or (array.ndim > 2 and self._takes_images())
+        if not fits or (self.in_features is not None and features != self.in_features):
+            expected = "features" if self.in_features is None else str(self.in_features)
+            more = ", or images of as many values each" if self._takes_images() else ""
+            raise ValueError(f"{name}: expected shape (rows, {expected}){more}, got {array.shape}")
         if array.size == 0:
             raise ValueError(f"{name}: expected at least one row, got shape {array.shape}")
+        if array.ndim > 2:
+            if isinstance(x, np.memmap) and not array[0].flags.c_contiguous:
+                raise ValueError(f"{name}: expected a memmap whose images are C-contiguous, got one that would have to be copied")
+            array = array.reshape(len(array), features)
         return array
+
+    def _takes_images(self) -> bool:
+        """Whether it begins with Flatten."""
+        first: Layer = self
+        while isinstance(first, Sequential):
+            first = first.layers[0]
+        return isinstance(first, Flatten)
 
     # what it is made of
 

@@ -149,11 +149,11 @@ class Trainer:
     ) -> History:
         """Train for some epochs; returns their curves. Calling it again goes on where it stopped.
 
-        x: (rows, features) of any real dtype; it is converted batch by batch. A numpy.memmap is never read whole. y: (rows,)
-        labels, (rows, k) probabilities, or what the loss takes. sample_weight: (rows,), at least 0: how much each row counts in
-        loss, gradient and accuracy; means are divided by the sum of the weights, batch by batch, and a batch whose weights are
-        all 0 has a gradient of 0. Batch statistics are those of all rows alike. validation_data: (x, y) or
-        (x, y, sample_weight), evaluated after each epoch.
+        x: (rows, features) of any real dtype, or images (rows, H, W) or (rows, C, H, W) for a model that begins with `Flatten`;
+        it is converted batch by batch. A numpy.memmap is never read whole. y: (rows,) labels, (rows, k) probabilities, or what
+        the loss takes. sample_weight: (rows,), at least 0: how much each row counts in loss, gradient and accuracy; means are
+        divided by the sum of the weights, batch by batch, and a batch whose weights are all 0 has a gradient of 0. Batch
+        statistics are those of all rows alike. validation_data: (x, y) or (x, y, sample_weight), evaluated after each epoch.
         metrics: what else is worked out of the validation data, as in `evaluate`; logged as val_f1_macro and so on.
         shuffle: a new order each epoch, from the model's seed. drop_last: leave out a last batch that is not full; one of a
         single row is left out anyway, with a warning, if the model normalises by batch. check_finite: refuse NaN and

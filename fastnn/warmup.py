@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+import numpy as np
 from numpy.typing import DTypeLike
 
 from ._check import float_dtype
-from .functional import permutation, random_bits
+from .functional import permutation, random_bits, softmax
 from .layers import Linear
 from .lowering import compile_all
 from .sequential import Sequential
@@ -25,6 +26,8 @@ def warm_up(dtypes: Iterable[DTypeLike] = ("float32",), progress: Callable[[int,
         random_bits(size, 0, 0, 0)
     permutation(1, 0, 0, 0)
     for place, dtype in enumerate(names):
+        for size in (1, 2**14):  # in both builds: probabilities of what was predicted
+            softmax(np.zeros((size, 1), dtype))
 
         def report(done: int, total: int, name: str, place: int = place) -> None:
             if progress is not None:

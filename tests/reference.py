@@ -73,6 +73,44 @@ def activation_gradient(name, x, slope=0.01):
     return np.ones_like(x)
 
 
+def _each(function, x):
+    return np.vectorize(function, otypes=[float])(x)
+
+
+def _softplus(x):
+    return math.log1p(math.exp(-abs(x))) + max(x, 0.0)
+
+
+def smooth_activation(name, x, *settings):
+    if name == "elu":
+        return np.where(x > 0.0, x, settings[0] * np.expm1(np.minimum(x, 0.0)))
+    if name == "gelu":
+        return x * 0.5 * _each(math.erfc, -x / math.sqrt(2.0))
+    if name == "gelu, tanh":
+        return 0.5 * x * (1.0 + np.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3)))
+    if name == "silu":
+        return x * np.exp(-np.logaddexp(0.0, -x))
+    beta, threshold = settings
+    return np.where(beta * x > threshold, x, _each(_softplus, beta * x) / beta)
+
+
+def smooth_activation_gradient(name, x, *settings):
+    """The derivative at x."""
+    if name == "elu":
+        return np.where(x > 0.0, 1.0, settings[0] * np.exp(np.minimum(x, 0.0)))
+    if name == "gelu":
+        return 0.5 * _each(math.erfc, -x / math.sqrt(2.0)) + x * np.exp(-0.5 * x**2) / math.sqrt(2.0 * math.pi)
+    if name == "gelu, tanh":
+        root = math.sqrt(2.0 / math.pi)
+        t = np.tanh(root * (x + 0.044715 * x**3))
+        return 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t**2) * root * (1.0 + 3.0 * 0.044715 * x**2)
+    if name == "silu":
+        s = np.exp(-np.logaddexp(0.0, -x))
+        return s * (1.0 + x * (1.0 - s))
+    beta, threshold = settings
+    return np.where(beta * x > threshold, 1.0, np.exp(-np.logaddexp(0.0, -beta * x)))
+
+
 # layers
 
 
@@ -112,6 +150,17 @@ def smoothed(targets, classes, smoothing):
 def log_softmax(z):
     shifted = z - z.max(axis=1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+
+
+def softmax_backward(dy, x):
+    """By the whole matrix of derivatives of each row."""
+    y = np.exp(log_softmax(x))
+    return np.stack([(np.diag(row) - np.outer(row, row)) @ up for row, up in zip(y, dy, strict=True)])
+
+
+def log_softmax_backward(dy, x):
+    y = np.exp(log_softmax(x))
+    return np.stack([up - row * up.sum() for row, up in zip(y, dy, strict=True)])
 
 
 def cross_entropy(z, targets, smoothing):

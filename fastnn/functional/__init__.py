@@ -16,7 +16,6 @@ from .activations import (
     selu_backward,
     sigmoid,
     sigmoid_backward,
-    softmax,
     tanh,
     tanh_backward,
 )
@@ -57,6 +56,17 @@ from .optimizers import (
     sgd_update,
     squared_norm,
 )
+from .smooth_activations import (
+    elu,
+    elu_backward,
+    gelu,
+    gelu_backward,
+    silu,
+    silu_backward,
+    softplus,
+    softplus_backward,
+)
+from .softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
 
 __all__ = [
     "BatchNormGradients",
@@ -80,7 +90,11 @@ __all__ = [
     "cross_entropy_with_log_sums",
     "dropout",
     "dropout_backward",
+    "elu",
+    "elu_backward",
     "gather",
+    "gelu",
+    "gelu_backward",
     "get_num_threads",
     "huber_loss",
     "huber_loss_backward",
@@ -92,6 +106,8 @@ __all__ = [
     "linear",
     "linear_backward",
     "lion_update",
+    "log_softmax",
+    "log_softmax_backward",
     "mse_loss",
     "mse_loss_backward",
     "nadam_update",
@@ -113,7 +129,12 @@ __all__ = [
     "sigmoid",
     "sigmoid_backward",
     "soft_threshold",
+    "silu",
+    "silu_backward",
     "softmax",
+    "softmax_backward",
+    "softplus",
+    "softplus_backward",
     "squared_norm",
     "tanh",
     "tanh_backward",

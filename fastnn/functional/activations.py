@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn_kernels.cpu import activations as kernels
@@ -21,7 +20,6 @@ __all__ = [
     "selu_backward",
     "sigmoid",
     "sigmoid_backward",
-    "softmax",
     "tanh",
     "tanh_backward",
 ]
@@ -126,14 +124,3 @@ def selu(x: ArrayLike, *, out: Array | None = None) -> Array:
 def selu_backward(dy: ArrayLike, y: ArrayLike, *, out: Array | None = None) -> Array:
     """dy · λ where y > 0, else dy · (y + λα)."""
     return activation_backward("selu", dy, y, out=out)
-
-
-def softmax(x: ArrayLike, *, out: Array | None = None) -> Array:
-    """eˣ / Σ eˣ over the last axis, shifted so that it cannot overflow. x: (..., k). For use, not for training."""
-    x = nonempty("x", floats("x", x))
-    if x.ndim == 0:
-        raise ValueError("x: expected at least one dimension, got a number")
-    e: Array = np.subtract(x, x.max(axis=-1, keepdims=True), out=output("out", out, x.shape, x.dtype))
-    np.exp(e, out=e)
-    e /= e.sum(axis=-1, keepdims=True)
-    return e

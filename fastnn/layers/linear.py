@@ -24,7 +24,7 @@ class Linear(Layer):
     (out_features,) starts at zero.
 
     weight_init, bias_init: the name of a function in `fastnn.init` ('he_normal'), or any function (shape, seed, dtype) ->
-    array. By default weights follow the activation that comes next in a `Sequential`: He's normal for ReLU and LeakyReLU,
+    array. By default weights follow the activation that comes next in a `Sequential`: He's normal for ReLU and its kin,
     LeCun's for SELU, Xavier's otherwise. seed: for a layer by itself; in a `Sequential` the model's seed counts. Weights are
     drawn when they are first needed, or looked at, and then stay.
 

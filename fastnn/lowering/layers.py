@@ -9,9 +9,30 @@ import numpy as np
 
 from fastnn_kernels.cpu._rows import row_chunks
 from fastnn_kernels.cpu.instructions import layers as ops
+from fastnn_kernels.cpu.instructions import smooth_activations as smooth
+from fastnn_kernels.cpu.instructions import softmax
 
 from ..functional.activations import KINDS
-from ..layers import SELU, BatchNorm1d, Dropout, Layer, LeakyReLU, Linear, ReLU, Sigmoid, Tanh
+from ..functional.smooth_activations import ELU_NS, GELU_NS, SILU_NS, SOFTPLUS_NS
+from ..functional.softmax import SOFTMAX_NS
+from ..layers import (
+    ELU,
+    GELU,
+    SELU,
+    BatchNorm1d,
+    Dropout,
+    Flatten,
+    Layer,
+    LeakyReLU,
+    Linear,
+    LogSoftmax,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Tanh,
+)
 from ..program import Table
 from .common import ACTIVATION_NS, BATCHNORM_NS, DROPOUT_NS, PRODUCT_NS, NotLowered, offset
 
@@ -189,6 +210,45 @@ def _activation(t: Table, group: Group, n: int, x: int, training: bool) -> Lower
     return n, after.y, lambda dy, _: after.backward(dy)
 
 
+class _Pair(NamedTuple):
+    """A layer without parameters that is lowered to one instruction each way."""
+
+    forward: Any
+    backward: Any
+    element_ns: tuple[float, float]
+    reads_output: bool = False  # backward does, instead of the input
+    reals: Callable[[Any], tuple[float, ...]] = lambda layer: ()  # read at each run: settings may change
+
+
+_PAIRS: dict[type, _Pair] = {
+    ELU: _Pair(smooth.elu_forward, smooth.elu_backward, ELU_NS, True, lambda layer: (layer.alpha,)),
+    GELU: _Pair(smooth.gelu_forward, smooth.gelu_backward, GELU_NS, False, lambda layer: (layer.approximate == "tanh",)),
+    SiLU: _Pair(smooth.silu_forward, smooth.silu_backward, SILU_NS),
+    Softplus: _Pair(
+        smooth.softplus_forward, smooth.softplus_backward, SOFTPLUS_NS, False, lambda layer: (layer.beta, layer.threshold)
+    ),
+    Softmax: _Pair(softmax.softmax_forward, softmax.softmax_backward, (SOFTMAX_NS, SOFTMAX_NS), True),
+    LogSoftmax: _Pair(softmax.log_softmax_forward, softmax.log_softmax_backward, (SOFTMAX_NS, SOFTMAX_NS), True),
+}
+
+
+def _pair(t: Table, group: Group, n: int, x: int, training: bool) -> Lowered:
+    entry, layer = _PAIRS[type(group.layer)], group.layer
+    y, size = t.room(t.batch * n), t.batch * n
+    t.add(entry.forward, size * entry.element_ns[0], n, x, y, reals=lambda: entry.reals(layer))
+
+    def backward(dy: int, wanted: bool) -> int:
+        dx, kept = t.other(dy), y if entry.reads_output else x
+        t.add(entry.backward, size * entry.element_ns[1], n, dy, kept, dx, reals=lambda: entry.reals(layer))
+        return dx
+
+    return n, y, backward
+
+
+def _flatten(t: Table, group: Group, n: int, x: int, training: bool) -> Lowered:
+    return n, x, lambda dy, _: dy  # rows lie flat in a program
+
+
 def _no_backward(dy: int, wanted: bool) -> int:
     raise AssertionError("a program for use has no backward")
 
@@ -197,7 +257,9 @@ _LAYERS: dict[type, Callable[[Table, Group, int, int, bool], Lowered]] = {
     Linear: _linear,
     BatchNorm1d: _batchnorm,
     Dropout: _dropout,
+    Flatten: _flatten,
     **dict.fromkeys(_ACTIVATIONS, _activation),
+    **dict.fromkeys(_PAIRS, _pair),
 }
 
 

@@ -19,6 +19,15 @@ LAYERS = {
     "Sigmoid": fnn.Sigmoid,
     "Tanh": fnn.Tanh,
     "SELU": fnn.SELU,
+    "ELU": lambda: fnn.ELU(0.7),
+    "GELU": fnn.GELU,
+    "GELU, tanh": lambda: fnn.GELU("tanh"),
+    "SiLU": fnn.SiLU,
+    "Softplus": fnn.Softplus,
+    "Softplus with settings": lambda: fnn.Softplus(2.0, 1.0),
+    "Softmax": fnn.Softmax,
+    "LogSoftmax": fnn.LogSoftmax,
+    "Flatten": fnn.Flatten,
 }
 
 
@@ -103,7 +112,9 @@ def test_losses_with_weights(rng, name, reduction, sample_weight):
 
 @pytest.mark.parametrize("regularizer", [None, fnn.L1(0.01), fnn.L2(0.1), fnn.L2(0.1, half=False, scale="rows"),
                                          fnn.ElasticNet(0.01, 0.02)])  # fmt: skip
-@pytest.mark.parametrize("activation", [fnn.ReLU, fnn.LeakyReLU, fnn.Sigmoid, fnn.Tanh, fnn.SELU])
+@pytest.mark.parametrize("activation", [
+    fnn.ReLU, fnn.LeakyReLU, fnn.Sigmoid, fnn.Tanh, fnn.SELU, fnn.ELU, fnn.GELU, fnn.SiLU, fnn.Softplus, fnn.LogSoftmax,
+])  # fmt: skip
 def test_whole_model_with_batch_normalisation_and_dropout_live(rng, activation, regularizer):
     model = fnn.Sequential(
         fnn.Linear(5, 9), fnn.BatchNorm1d(9), activation(), fnn.Dropout(0.3), fnn.Linear(9, 4), seed=2, dtype=np.float64
@@ -111,6 +122,18 @@ def test_whole_model_with_batch_normalisation_and_dropout_live(rng, activation, 
     loss = fnn.CrossEntropyLoss(label_smoothing=0.1, reduction="sum")
     report = check(model, rng.standard_normal((8, 5)), rng.integers(0, 4, 8), loss=loss, regularizer=regularizer)
     assert report["0.bias"].difference == 0.0  # right before batch normalisation: exactly zero
+
+
+@pytest.mark.parametrize("columns", [2, 5, 33, 70])
+@pytest.mark.parametrize("layer", [fnn.Softmax, fnn.LogSoftmax])
+def test_softmax_of_few_columns_and_of_many(rng, layer, columns):
+    check(layer(), rng.standard_normal((3, columns)))
+
+
+def test_images_get_gradients_of_their_own_shape(rng):
+    model = fnn.Sequential(fnn.Flatten(), fnn.Linear(24, 5), fnn.GELU(), fnn.Linear(5, 4), seed=0, input_scale=0.5)
+    report = check(model, rng.standard_normal((6, 2, 3, 4)))
+    assert len(report["x"].worst) == 4
 
 
 def test_parallel_builds_too(rng):

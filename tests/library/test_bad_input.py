@@ -276,6 +276,10 @@ BACKWARD = {
     "Dropout": (lambda: fnn.Dropout(0.5), (2, 3)),
     "ReLU": (fnn.ReLU, (2, 3)),
     "SELU": (fnn.SELU, (2, 3)),
+    "ELU": (fnn.ELU, (2, 3)),
+    "GELU": (fnn.GELU, (2, 3)),
+    "Softmax": (fnn.Softmax, (2, 3)),
+    "Flatten": (fnn.Flatten, (2, 3)),
 }
 
 
@@ -348,6 +352,15 @@ LAYER_CALLS = {
     "Dropout, NaN": (lambda: fnn.Dropout(NAN), ValueError, "p"),
     "Dropout, a switch": (lambda: fnn.Dropout(True), TypeError, "p"),
     "LeakyReLU, a negative slope": (lambda: fnn.LeakyReLU(-0.1), ValueError, "negative_slope"),
+    "ELU, a negative alpha": (lambda: fnn.ELU(-1.0), ValueError, "alpha"),
+    "GELU, approximate": (lambda: fnn.GELU("erf"), ValueError, "approximate"),
+    "GELU, True": (lambda: fnn.GELU(True), ValueError, "approximate"),
+    "Softplus, beta": (lambda: fnn.Softplus(0.0), ValueError, "beta"),
+    "Softplus, threshold": (lambda: fnn.Softplus(1.0, INF), ValueError, "threshold"),
+    "GELU, one dimension": (lambda: fnn.GELU()(np.ones(3)), ValueError, "x"),
+    "Softmax, three dimensions": (lambda: fnn.Softmax()(np.ones((1, 2, 3))), ValueError, "x"),
+    "Flatten, one dimension": (lambda: fnn.Flatten()(np.ones(3)), ValueError, "x"),
+    "Flatten, nothing": (lambda: fnn.Flatten()(np.ones((0, 3))), ValueError, "x"),
     "LeakyReLU, infinity": (lambda: fnn.LeakyReLU(INF), ValueError, "negative_slope"),
     "Sequential, dtype": (lambda: fnn.Sequential(fnn.ReLU(), dtype="int32"), TypeError, "dtype"),
     "Sequential, seed": (lambda: fnn.Sequential(fnn.ReLU(), seed=2**64), ValueError, "seed"),

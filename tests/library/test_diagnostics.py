@@ -145,11 +145,21 @@ def test_saturated_units_are_counted(rng, layer):
 
 
 def test_functions_that_flatten_on_one_side_do_not_saturate(rng):
-    for layer in (fnn.ReLU(), fnn.LeakyReLU(), fnn.SELU()):
+    for layer in (fnn.ReLU(), fnn.LeakyReLU(), fnn.SELU(), fnn.ELU(), fnn.GELU(), fnn.GELU("tanh"), fnn.SiLU(), fnn.Softplus()):
         row = signal_report(fnn.Sequential(layer, seed=0), rng.normal(-1.0, 1.0, (50, 3)))["0"]
         assert math.isnan(row.saturated)
         assert row.dead == 0.0
     assert signal_report(fnn.Sequential(fnn.LeakyReLU(), seed=0), -np.ones((5, 3)))["0"].dead == 0.0
+
+
+@pytest.mark.parametrize("layer", [fnn.GELU(), fnn.SiLU(), fnn.ELU(), fnn.Softplus()], ids=repr)
+def test_units_far_below_zero_are_dead_also_where_the_tail_is_not_flat(rng, layer):
+    assert signal_report(fnn.Sequential(layer, seed=0), np.full((5, 3), -20.0))["0"].dead == 1.0
+
+
+def test_softmax_is_no_activation_function_of_single_units(rng):
+    report = signal_report(fnn.Sequential(fnn.Linear(5, 5), fnn.Softmax(), seed=0), rng.standard_normal((20, 5)))
+    assert [row.kind for row in report.rows] == ["input", "layer", "output"]
 
 
 def test_an_overflow_is_exploding(rng):

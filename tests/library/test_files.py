@@ -26,6 +26,12 @@ LAYERS = {
     "sigmoid": lambda: [fnn.Linear(5, 5), fnn.Sigmoid()],
     "tanh": lambda: [fnn.Linear(5, 5), fnn.Tanh()],
     "selu": lambda: [fnn.Linear(5, 5), fnn.SELU()],
+    "elu": lambda: [fnn.Linear(5, 5), fnn.ELU(0.3)],
+    "gelu": lambda: [fnn.Linear(5, 5), fnn.GELU(), fnn.GELU("tanh")],
+    "silu": lambda: [fnn.Linear(5, 5), fnn.SiLU()],
+    "softplus": lambda: [fnn.Linear(5, 5), fnn.Softplus(2, 3.5)],
+    "softmax": lambda: [fnn.Linear(5, 5), fnn.Softmax(), fnn.LogSoftmax()],
+    "flatten": lambda: [fnn.Flatten(), fnn.Linear(5, 5)],
     "nested": lambda: [
         fnn.Linear(5, 6),
         fnn.Sequential(fnn.BatchNorm1d(6), fnn.Sequential(fnn.ReLU(), fnn.Dropout(0.1), seed=1), seed=2, input_scale=0.5),

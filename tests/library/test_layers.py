@@ -200,6 +200,16 @@ ACTIVATIONS = {
     "Sigmoid": (fnn.Sigmoid, lambda x: 1.0 / (1.0 + np.exp(-x))),
     "Tanh": (fnn.Tanh, np.tanh),
     "SELU": (fnn.SELU, lambda x: LAMBDA * np.where(x > 0, x, ALPHA * np.expm1(x))),
+    "ELU": (fnn.ELU, lambda x: np.where(x > 0, x, np.expm1(x))),
+    "ELU(0.2)": (partial(fnn.ELU, 0.2), lambda x: np.where(x > 0, x, 0.2 * np.expm1(x))),
+    "GELU": (fnn.GELU, lambda x: 0.5 * x * (1.0 + np.vectorize(math.erf)(x / math.sqrt(2.0)))),
+    "GELU, tanh": (
+        partial(fnn.GELU, "tanh"),
+        lambda x: 0.5 * x * (1.0 + np.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3))),
+    ),
+    "SiLU": (fnn.SiLU, lambda x: x / (1.0 + np.exp(-x))),
+    "Softplus": (fnn.Softplus, lambda x: np.log1p(np.exp(x))),
+    "Softplus(2, 1)": (partial(fnn.Softplus, 2.0, 1.0), lambda x: np.where(2 * x > 1, x, np.log1p(np.exp(2 * x)) / 2)),
 }
 
 
@@ -380,6 +390,14 @@ LAYERS = {
     "Sigmoid()": fnn.Sigmoid,
     "Tanh()": fnn.Tanh,
     "SELU()": fnn.SELU,
+    "ELU(0.5)": lambda **kw: fnn.ELU(0.5, **kw),
+    "GELU()": fnn.GELU,
+    "GELU(approximate='tanh')": lambda **kw: fnn.GELU("tanh", **kw),
+    "SiLU()": fnn.SiLU,
+    "Softplus(2.0, 3.0)": lambda **kw: fnn.Softplus(2, 3, **kw),
+    "Softmax()": fnn.Softmax,
+    "LogSoftmax()": fnn.LogSoftmax,
+    "Flatten()": fnn.Flatten,
 }
 each_layer = pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS.keys())
 
@@ -442,5 +460,11 @@ def test_layers_agree_with_the_functions():
     layer = fnn.Linear(N, 3, seed=0)
     assert np.array_equal(layer(X), F.linear(X, layer.weight, layer.bias))
     assert np.array_equal(fnn.SELU()(X), F.selu(X))
+    assert np.array_equal(fnn.ELU(0.3)(X), F.elu(X, 0.3))
+    assert np.array_equal(fnn.GELU("tanh")(X), F.gelu(X, "tanh"))
+    assert np.array_equal(fnn.SiLU()(X), F.silu(X))
+    assert np.array_equal(fnn.Softplus(2.0, 3.0)(X), F.softplus(X, 2.0, 3.0))
+    assert np.array_equal(fnn.Softmax()(X), F.softmax(X))
+    assert np.array_equal(fnn.LogSoftmax()(X), F.log_softmax(X))
     assert np.array_equal(fnn.BatchNorm1d(N)(X), F.batch_norm(X, training=True))
     assert np.array_equal(fnn.Dropout(0.5, seed=3)(X), F.dropout(X, 0.5, seed=3, stream=stream_number(DROPOUT)))

@@ -261,13 +261,22 @@ def first_std(*following):
         ([fnn.ReLU], HE),
         ([fnn.LeakyReLU], HE),
         ([fnn.SELU], LECUN),
+        ([fnn.ELU], HE),
+        ([fnn.GELU], HE),
+        ([fnn.SiLU], HE),
+        ([fnn.Softplus], HE),
+        ([fnn.Softmax], XAVIER),
+        ([fnn.Flatten, fnn.GELU], HE),
         ([fnn.Sigmoid], XAVIER),
         ([fnn.Tanh], XAVIER),
         ([lambda: fnn.Linear(300, 2), fnn.ReLU], XAVIER),
         ([], XAVIER),
     ],
-    ids=["ReLU", "LeakyReLU", "SELU", "Sigmoid", "Tanh", "Linear", "nothing"],
-)
+    ids=[
+        "ReLU", "LeakyReLU", "SELU", "ELU", "GELU", "SiLU", "Softplus", "Softmax", "Flatten, GELU", "Sigmoid", "Tanh", "Linear",
+        "nothing",
+    ],
+)  # fmt: skip
 def test_default_weights_follow_the_activation_that_comes_next(following, std):
     assert first_std(*[make() for make in following]) == pytest.approx(std, rel=0.015)
 

@@ -58,6 +58,14 @@ def _torch_layer(layer):
         return nn.BatchNorm1d(layer.num_features, eps=layer.eps, momentum=layer.momentum, affine=layer.affine)
     if isinstance(layer, fnn.LeakyReLU):
         return nn.LeakyReLU(layer.negative_slope)
+    if isinstance(layer, fnn.ELU):
+        return nn.ELU(layer.alpha)
+    if isinstance(layer, fnn.GELU):
+        return nn.GELU(layer.approximate)
+    if isinstance(layer, fnn.Softplus):
+        return nn.Softplus(layer.beta, layer.threshold)
+    if isinstance(layer, (fnn.Softmax, fnn.LogSoftmax)):
+        return getattr(nn, type(layer).__name__)(dim=1)
     return getattr(nn, type(layer).__name__)()
 
 

@@ -110,12 +110,75 @@ def test_every_slope_of_leaky_relu_is_torchs(slope, dtype, rng):
     assert_close(F.leaky_relu_backward(dy, y, slope), theirs.grad)
 
 
+# ours, its gradient from the input or the output, torch's; the settings are the same
+SMOOTH = {
+    "elu": (F.elu, F.elu_backward, torch.nn.functional.elu, [(), (0.3,)]),
+    "gelu": (F.gelu, F.gelu_backward, lambda x, kind="none": torch.nn.functional.gelu(x, approximate=kind), [(), ("tanh",)]),
+    "silu": (F.silu, F.silu_backward, torch.nn.functional.silu, [()]),
+    "softplus": (F.softplus, F.softplus_backward, torch.nn.functional.softplus, [(), (2.0, 5.0), (0.5, 1.0)]),
+}
+SMOOTH_CASES = [(name, settings) for name, (*_, all_settings) in SMOOTH.items() for settings in all_settings]
+
+
 @DTYPES
-def test_softmax_is_torchs_also_of_large_and_masked_logits(dtype, rng):
+@pytest.mark.parametrize("shape", [(1,), (3, 7), (2, 5, 11), (60_011,)], ids=str)
+@pytest.mark.parametrize(("name", "settings"), SMOOTH_CASES)
+def test_a_smooth_activation_and_its_gradient_are_torchs(name, settings, shape, dtype, rng):
+    ours, backward, torchs, _ = SMOOTH[name]
+    x, dy = (rng.normal(0.0, 3.0, shape).astype(dtype) for _ in range(2))
+    theirs = tensor(x)
+    expected = torchs(theirs, *settings)
+    expected.backward(torch.from_numpy(dy))
+    y = ours(x, *settings)
+    tolerance = {np.float64: 1e-12, np.float32: 2e-5}[dtype]
+    for got, right in ((y, expected), (backward(dy, y if name == "elu" else x, *settings), theirs.grad)):
+        # where torch's 1 + erf and 1 + tanh have lost their digits, ours have not
+        np.testing.assert_allclose(got, numpy(right), rtol=tolerance, atol=tolerance)
+
+
+@DTYPES
+@pytest.mark.parametrize(("name", "settings"), SMOOTH_CASES)
+def test_a_smooth_activation_of_any_number_is_torchs(name, settings, dtype):
+    ours, backward, torchs, _ = SMOOTH[name]
+    x = special_values(dtype)
+    x = x[np.isfinite(x)]
+    theirs = tensor(x)
+    expected = torchs(theirs, *settings)
+    expected.sum().backward()
+    y = ours(x, *settings)
+    dx = backward(np.ones_like(x), y if name == "elu" else x, *settings)
+    eps = np.finfo(dtype).eps
+    for got, right in ((y, numpy(expected)), (dx, numpy(theirs.grad))):
+        assert np.isfinite(got).all()
+        finite = np.isfinite(right)  # torch's tanh form overflows
+        np.testing.assert_allclose(got[finite], right[finite], rtol=16 * eps, atol=64 * eps)
+
+
+@DTYPES
+@pytest.mark.parametrize("shape", [(7,), (3, 17, 7), (5, 40), (1000, 64)], ids=str)
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+def test_softmax_and_its_gradient_are_torchs(name, shape, dtype, rng):
+    x, dy = (rng.normal(0.0, 3.0, shape).astype(dtype) for _ in range(2))
+    theirs = tensor(x)
+    expected = getattr(torch, name)(theirs, dim=-1)
+    expected.backward(torch.from_numpy(dy))
+    y = getattr(F, name)(x)
+    assert_close(y, expected)
+    np.testing.assert_allclose(
+        getattr(F, f"{name}_backward")(dy, y), numpy(theirs.grad), rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype]
+    )
+
+
+@DTYPES
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+def test_softmax_is_torchs_also_of_large_and_masked_logits(name, dtype, rng):
     x = rng.normal(0.0, 3.0, (3, 17, 7)).astype(dtype)
     x[0, 0] *= 300.0
     x[0, 1, 2:] = -np.inf
-    assert_close(F.softmax(x), torch.softmax(tensor(x), dim=-1))
+    x[0, 2] = -np.inf
+    x[0, 3, 1] = np.inf
+    x[0, 4, 1] = np.nan
+    assert_close(getattr(F, name)(x), getattr(torch, name)(tensor(x), dim=-1))
 
 
 # the fully connected layer

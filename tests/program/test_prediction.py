@@ -31,6 +31,18 @@ def test_a_program_gives_the_bits_of_the_layers(rng, rows, dtype):
     assert all(layer.training for layer in network.walk())
 
 
+@pytest.mark.parametrize("rows", [1, 70, 700])
+def test_a_program_gives_the_bits_of_smooth_layers_too(rng, rows):
+    network = fnn.Sequential(
+        fnn.Flatten(), fnn.Linear(7, 50), fnn.GELU(), fnn.Linear(50, 40), fnn.Softmax(), fnn.Linear(40, 33), fnn.SiLU(),
+        fnn.Linear(33, 9), fnn.ELU(), fnn.GELU("tanh"), fnn.Softplus(), fnn.LogSoftmax(), seed=0,
+    )  # fmt: skip
+    x = rng.standard_normal((rows, 7)).astype(np.float32)
+    np.testing.assert_array_equal(network.predict(x), layer_by_layer(network, x))
+    network[9].approximate, network[8].alpha = "none", 0.5
+    np.testing.assert_array_equal(network.predict(x), layer_by_layer(network, x))
+
+
 def test_bytes_are_scaled(rng):
     network, x = model(input_scale=1 / 255), rng.integers(0, 256, (30, 7), dtype=np.uint8)
     np.testing.assert_array_equal(network.predict(x), layer_by_layer(network, x))

@@ -52,6 +52,15 @@ RULES = {
 }
 
 
+def other_stack(dtype=np.float64):
+    """The layers that `stack` has not."""
+    return fnn.Sequential(
+        fnn.Flatten(), fnn.Linear(FEATURES, 17), fnn.ELU(0.7), fnn.Linear(17, 40), fnn.Softmax(), fnn.Dropout(0.1),
+        fnn.Linear(40, 11), fnn.GELU(), fnn.Linear(11, 12), fnn.GELU("tanh"), fnn.BatchNorm1d(12), fnn.SiLU(), fnn.Flatten(),
+        fnn.Linear(12, 9), fnn.Softplus(2.0, 1.0), fnn.Linear(9, CLASSES), fnn.LogSoftmax(), seed=3, dtype=dtype,
+    )  # fmt: skip
+
+
 def data(rng, dtype=np.float64):
     x = rng.standard_normal((ROWS, FEATURES)).astype(dtype)
     targets = {
@@ -90,6 +99,30 @@ def test_both_roads_agree_over_fifty_steps(rng, loss, rule):
     x, targets = data(rng)
     make_loss, kind = LOSSES[loss]
     roads = [train(stack(), make_loss(), RULES[rule](), x, targets[kind], compiled) for compiled in (True, False)]
+    compare(*roads, 1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_both_roads_agree_on_every_other_layer(rng, dtype):
+    x, targets = data(rng, dtype)
+    roads = [
+        train(other_stack(dtype), fnn.CrossEntropyLoss(), fnn.Adam(), x, targets["labels"], compiled)
+        for compiled in (True, False)
+    ]
+    compare(*roads, 1e-12 if dtype == np.float64 else 1e-5)
+
+
+def test_settings_of_layers_changed_between_epochs_are_followed(rng):
+    class Change(fnn.Callback):
+        def on_epoch_end(self, trainer, epoch, logs):
+            layers = trainer.model
+            layers[2].alpha, layers[7].approximate, layers[14].beta, layers[14].threshold = 0.2, "tanh", 3.0, 0.5
+
+    x, targets = data(rng)
+    roads = [
+        train(other_stack(), fnn.CrossEntropyLoss(), fnn.Adam(), x, targets["labels"], c, fit={"callbacks": [Change()]})
+        for c in (True, False)
+    ]
     compare(*roads, 1e-12)
 
 

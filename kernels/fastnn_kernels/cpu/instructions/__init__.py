@@ -9,23 +9,24 @@ what that imports.
 """
 
 from ..optimizers import adadelta, adagrad, adam, lion, nadam, radam, rmsprop, sgd
-from . import augmentation, averages, constraints, data, gradients, label_losses, layers, losses, pointwise_losses, rates
+from . import (
+    augmentation,
+    averages,
+    constraints,
+    data,
+    gradients,
+    label_losses,
+    layers,
+    losses,
+    pointwise_losses,
+    rates,
+    smooth_activations,
+    softmax,
+)
 
-RULES = (sgd, rmsprop, adam, adagrad, adadelta, nadam, radam, lion)
+__all__ = ["ROOMS"]
 
-ROOMS = (data, augmentation, layers, losses, label_losses, pointwise_losses, gradients, constraints, *RULES, rates, averages)
-
-__all__ = [
-    "ROOMS",
-    "RULES",
-    "augmentation",
-    "averages",
-    "constraints",
-    "data",
-    "gradients",
-    "label_losses",
-    "layers",
-    "losses",
-    "pointwise_losses",
-    "rates",
-]
+ROOMS = (
+    data, augmentation, layers, smooth_activations, softmax, losses, label_losses, pointwise_losses, gradients, constraints,
+    sgd, rmsprop, adam, adagrad, adadelta, nadam, radam, lion, rates, averages,
+)  # fmt: skip
