@@ -250,7 +250,7 @@ def _sgd(n):
         np.multiply(v2, np.float32(1e-3), out=scratch)
         np.subtract(w2, scratch, out=w2)
 
-    return Case(kernels.sgd_update, (g, 1e-3, 0.9, 0.0, False, 0.0, 1.0, False, w, v), numpy, w, w2, ((1, 0, 2),), 8)
+    return Case(kernels.sgd_update, (g, 1e-3, 0.9, 0.0, False, 0.0, False, 1.0, False, w, v), numpy, w, w2, ((1, 0, 2),), 8)
 
 
 def _rmsprop(n):
@@ -294,7 +294,7 @@ def _adam(n):
         np.multiply(b, step, out=b)
         np.subtract(w2, b, out=w2)
 
-    args = g, 10, 1e-3, 0.9, 0.999, 0.0, 1e-8, True, 0.0, 1.0, w, m, s, none
+    args = g, 10, 1e-3, 0.9, 0.999, 0.0, 1e-8, True, 0.0, False, 1.0, w, m, s, none
     return Case(kernels.adam_update, args, numpy, w, w2, ((1, 0, 3),), 17)
 
 

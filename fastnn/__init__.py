@@ -32,10 +32,24 @@ from .layers import (
     Softplus,
     Tanh,
 )
-from .losses import CrossEntropyLoss, MSELoss
-from .optim import SGD, Adam, Optimizer, RMSprop, clip_grad_norm_
+from .losses import BCEWithLogitsLoss, CrossEntropyLoss, HuberLoss, L1Loss, MSELoss, NLLLoss, PoissonNLLLoss
+from .optim import (
+    SGD,
+    SGDW,
+    Adadelta,
+    Adagrad,
+    Adam,
+    AdamW,
+    Lion,
+    NAdam,
+    Optimizer,
+    RAdam,
+    RMSprop,
+    clip_grad_norm_,
+    clip_grad_value_,
+)
 from .recording import CSVLogger, LearningRateLogger, LivePlot, ModelCheckpoint
-from .regularizers import L1, L2, ElasticNet
+from .regularizers import L1, L2, ElasticNet, MaxNorm
 from .schedules import (
     ConstantLR,
     CosineAnnealingLR,
@@ -52,6 +66,7 @@ from .schedules import (
     StepLR,
     Warmup,
 )
+from .second_order import Minimum, minimize, newton
 from .sequential import Sequential
 from .trainer import NonFiniteLossError, Trainer
 from .warmup import warm_up
@@ -63,11 +78,17 @@ __all__ = [
     "EMA",
     "GELU",
     "L1",
+    "L1Loss",
     "L2",
     "SELU",
     "SGD",
+    "SGDW",
     "SWA",
+    "Adadelta",
+    "Adagrad",
     "Adam",
+    "AdamW",
+    "BCEWithLogitsLoss",
     "BatchNorm1d",
     "CSVLogger",
     "Callback",
@@ -84,21 +105,29 @@ __all__ = [
     "History",
     "LambdaCallback",
     "LambdaLR",
+    "HuberLoss",
     "Layer",
     "LeakyReLU",
     "LearningRateLogger",
     "Linear",
     "LinearLR",
+    "Lion",
     "LivePlot",
     "LogSoftmax",
     "MSELoss",
+    "MaxNorm",
+    "Minimum",
     "ModelCheckpoint",
     "MultiStepLR",
+    "NAdam",
+    "NLLLoss",
     "NonFiniteLossError",
     "OneCycleLR",
     "Optimizer",
     "PolynomialLR",
+    "PoissonNLLLoss",
     "ProgressBar",
+    "RAdam",
     "RMSprop",
     "ReLU",
     "ReduceLROnPlateau",
@@ -116,6 +145,7 @@ __all__ = [
     "augment",
     "cache_folder",
     "clip_grad_norm_",
+    "clip_grad_value_",
     "datasets",
     "diagnostics",
     "functional",
@@ -125,6 +155,8 @@ __all__ = [
     "load_extra",
     "load_model",
     "metrics",
+    "minimize",
+    "newton",
     "optim",
     "save_model",
     "schedules",

@@ -24,6 +24,7 @@ __all__ = [
     "quote",
     "reals",
     "same_shape",
+    "weights",
 ]
 
 Array = NDArray[Any]
@@ -92,6 +93,16 @@ def same_shape(name: str, array: Array, shape: tuple[int, ...], of: str) -> None
     """The array has exactly this shape; `of` says whose."""
     if array.shape != shape:
         raise ValueError(f"{name}: expected shape {shape}, {of}, got {array.shape}")
+
+
+def weights(name: str, value: ArrayLike, size: int, each: str, dtype: DTypeLike) -> Array:
+    """So many finite numbers of at least 0, as dtype; `each` says of what."""
+    with np.errstate(over="ignore"):  # what is beyond dtype becomes infinite, and is refused
+        array = floats(name, value, dtype=dtype)
+    same_shape(name, array, (size,), each)
+    if not np.isfinite(array).all() or (array < 0.0).any():
+        raise ValueError(f"{name}: expected finite numbers of at least 0, got NaN, infinity or negative ones")
+    return array
 
 
 def nonempty(name: str, array: Array) -> Array:

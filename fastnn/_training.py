@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
+import math
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -11,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._check import Array, as_array, boolean, finite, quote
+from ._check import Array, as_array, boolean, finite, quote, weights
 from .augment import Augmenter
 from .averaging import Average
 from .callbacks import Callback, EarlyStopping, ProgressBar
@@ -36,7 +38,16 @@ class BadRowError(ValueError):
 class Data:
     """Inputs and targets, checked at the door, read batch by batch."""
 
-    def __init__(self, model: Sequential, loss: Any, prefix: str, x: ArrayLike, y: ArrayLike, check_finite: bool) -> None:
+    def __init__(
+        self,
+        model: Sequential,
+        loss: Any,
+        prefix: str,
+        x: ArrayLike,
+        y: ArrayLike,
+        check_finite: bool,
+        sample_weight: ArrayLike | None = None,
+    ) -> None:
         self._model, self._x_name = model, f"{prefix}x"
         self._check_batches = check_finite and isinstance(x, np.memmap)
         self._x = model.check_input(self._x_name, x)
@@ -53,6 +64,22 @@ class Data:
             self._y = self._checked_targets(self._y)
         if check_finite and not self._check_batches:
             finite(self._x_name, self._x, model.dtype)
+        self.weights = None if sample_weight is None else self._checked_weights(f"{prefix}sample_weight", sample_weight)
+        if not self._check_targets and divisors(loss, self._y, self.weights)[0] == 0.0:
+            raise ValueError(f"{name}: expected at least one row with a label that counts and weights above 0, got none")
+
+    def _checked_weights(self, name: str, sample_weight: ArrayLike) -> Array:
+        for method in ("forward", "scores"):
+            if hasattr(self._loss, method) and not _takes_weights(getattr(self._loss, method)):
+                raise ValueError(f"{name}: expected None with a loss whose {method} takes no sample_weight, got weights")
+        array = weights(name, sample_weight, self.rows, "one for each row of x", self._model.dtype)
+        if not array.any():
+            raise ValueError(f"{name}: expected at least one number above 0, got zeros")
+        return array
+
+    def batch_weights(self, index: Array) -> Array | None:
+        """The weights of the rows of a batch; None where all count alike."""
+        return None if self.weights is None else self.weights[index]
 
     def _checked_targets(self, y: Array) -> Array:
         if hasattr(self._loss, "check_targets"):
@@ -89,30 +116,61 @@ class Data:
         return x, y
 
 
-class Totals:
-    """Sums over the rows of an epoch."""
+def _takes_weights(method: Any) -> bool:
+    try:
+        parameters = inspect.signature(method).parameters
+    except (TypeError, ValueError):  # compiled code does not tell
+        return True
+    return "sample_weight" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
 
-    def __init__(self) -> None:
+
+def divisors(loss: Any, y: Array, sample_weight: Array | None) -> tuple[float, float]:
+    """What the means of the losses and of the scores of such rows are divided by."""
+    if hasattr(loss, "divisors"):
+        found: tuple[float, float] = loss.divisors(y, sample_weight)
+        return found
+    total = float(len(y) if sample_weight is None else sample_weight.sum(dtype=np.float64))
+    return total, total
+
+
+class Totals:
+    """Sums over the rows of an epoch. summed: whether the loss is a sum over rows, of which the penalty is then a part."""
+
+    def __init__(self, summed: bool = False) -> None:
+        self._summed = summed
         self.rows, self.loss, self.penalty = 0, 0.0, 0.0
+        self._weight, self._counted = 0.0, 0.0
         self.scores: dict[str, float] = {}
 
-    def add(self, rows: int, loss: float, penalty: float, scores: dict[str, float]) -> None:
+    def add(self, rows: int, loss: float, penalty: float, scores: dict[str, float], divisors: tuple[float, float]) -> None:
+        """Add the loss and the penalty of a batch, as the loss reduces them."""
         self.rows += rows
-        self.loss += loss * rows
-        self.penalty += penalty * rows
+        self._weight += divisors[0]
+        self._counted += divisors[1]
+        self.loss += loss if self._summed else loss * divisors[0]
+        self.penalty += penalty if self._summed else penalty * rows
         for name, value in scores.items():
             self.scores[name] = self.scores.get(name, 0.0) + value
 
-    def set(self, rows: int, loss: float, penalty: float, score: float, name: str | None) -> None:
+    def set(
+        self, rows: int, loss: float, penalty: float, score: float, divisors: tuple[float, float] | None, name: str | None
+    ) -> None:
         """Take over sums over so many rows from a program, which adds in the order of the steps, however it is sliced."""
         self.rows, self.loss, self.penalty = rows, loss, penalty
+        self._weight, self._counted = divisors or (rows, rows)
         self.scores = {} if name is None else {name: score}
 
     def means(self, penalised: bool) -> dict[str, float]:
-        result = {"loss": (self.loss + self.penalty) / self.rows}
+        """NaN where nothing that counts has been seen yet."""
+        penalty = _ratio(self.penalty, self._weight if self._summed else self.rows)
+        result = {"loss": _ratio(self.loss, self._weight) + penalty}
         if penalised:
-            result["penalty"] = self.penalty / self.rows
-        return result | {name: value / self.rows for name, value in self.scores.items()}
+            result["penalty"] = penalty
+        return result | {name: _ratio(value, self._counted) for name, value in self.scores.items()}
+
+
+def _ratio(value: float, divisor: float) -> float:
+    return value / divisor if divisor else math.nan
 
 
 class Course:
@@ -217,9 +275,10 @@ class Metrics:
         given = {"outputs": outputs}
         for kind in {kind for kind, _ in self._functions.values()} - {"outputs"}:
             given[kind] = getattr(self._loss, kind)(outputs)
-        numbers = y if y.ndim == 1 else y.argmax(axis=-1)
+        numbers = y if y.ndim == 1 else y[:, 0] if y.shape[1] == 1 else y.argmax(axis=-1)
+        weighted = {} if data.weights is None else {"sample_weight": data.weights}
         return {
-            name: float(function(y if kind == "outputs" else numbers, given[kind]))
+            name: float(function(y if kind == "outputs" else numbers, given[kind], **(weighted if name in NAMED else {})))
             for name, (kind, function) in self._functions.items()
         }
 

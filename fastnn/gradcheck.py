@@ -103,6 +103,7 @@ def gradcheck(
     y: ArrayLike | None = None,
     *,
     loss: Any = None,
+    sample_weight: ArrayLike | None = None,
     regularizer: ElasticNet | None = None,
     epsilon: float = 1e-6,
     max_checks: int | None = None,
@@ -113,10 +114,10 @@ def gradcheck(
 
     target: a Sequential or Layer with input x; or a loss (forward(prediction, targets), backward()) with prediction x and
     targets y. loss: for a model, the loss to check through, with targets y; without it a random projection of the output is
-    checked. regularizer: added to the loss; needs a Sequential. epsilon: half the distance of the two evaluations. max_checks:
-    check at most so many random numbers of each array; None checks all. floor: gradients whose norms are both below it, or
-    below what rounding alone makes of a difference, pass as zero, such as that of a bias right before batch normalisation.
-    seed: of the projection and the choice.
+    checked. sample_weight: weights of the rows, for the loss. regularizer: added to the loss; needs a Sequential. epsilon:
+    half the distance of the two evaluations. max_checks: check at most so many random numbers of each array; None checks
+    all. floor: gradients whose norms are both below it, or below what rounding alone makes of a difference, pass as zero,
+    such as that of a bias right before batch normalisation. seed: of the projection and the choice.
 
     The mode (train or eval) is the target's own. Returns a report with an entry for each parameter, by its name in
     state_dict, and for 'x'. Raises ValueError or TypeError for bad arguments.
@@ -128,7 +129,7 @@ def gradcheck(
     floor = number("floor", floor, low=0.0)
     if max_checks is not None:
         max_checks = integer("max_checks", max_checks, low=1)
-    problem = _Problem(target, x, y, loss, regularizer, Stream(seed, GRADCHECK))
+    problem = _Problem(target, x, y, loss, sample_weight, regularizer, Stream(seed, GRADCHECK))
     gradients = problem.gradients()
     tolerance = _GRADES[0][0]
     entries = []
@@ -144,10 +145,18 @@ class _Problem:
     """A function J of named arrays, with its analytic gradients, on a float64 copy of what is checked."""
 
     def __init__(
-        self, target: Any, x: ArrayLike, y: ArrayLike | None, loss: Any, regularizer: ElasticNet | None, draws: Stream
+        self,
+        target: Any,
+        x: ArrayLike,
+        y: ArrayLike | None,
+        loss: Any,
+        sample_weight: ArrayLike | None,
+        regularizer: ElasticNet | None,
+        draws: Stream,
     ) -> None:
         self._x = floats("x", x, dtype=np.float64).copy()
         self._y = y
+        self._weighted = {} if sample_weight is None else {"sample_weight": sample_weight}
         self._regularizer = regularizer
         if isinstance(target, Layer):
             self._layer: Layer | None = target.astype(np.float64)
@@ -158,10 +167,14 @@ class _Problem:
             self._layer, self._loss = None, copy.deepcopy(target)
         else:
             raise TypeError(f"target: expected a model, a layer or a loss, got {quote(target)}")
+        if self._loss is None and sample_weight is not None:
+            raise ValueError("sample_weight: expected None without a loss, got weights")
         if self._loss is not None and y is None:
             raise ValueError("y: expected targets for the loss, got None")
         if regularizer is not None and not hasattr(self._layer, "flat_parameters"):
             raise TypeError(f"regularizer: expected a Sequential with it, got {quote(target)}")
+        if regularizer is not None and regularizer.proximal:
+            raise ValueError(f"regularizer: expected one that acts by its gradient, not by a proximal step, got {regularizer!r}")
         layers = [] if self._layer is None else list(self._layer.named_layers())
         self._state = _State([layer for _, layer in layers], self._loss)
         self.arrays = {prefix + name: a for prefix, layer in layers for name, a in layer.parameters.items()}
@@ -180,7 +193,7 @@ class _Problem:
         output = self._x if self._layer is None else self._layer.forward(self._x)
         if self._loss is None:
             return np.array(output)
-        value = np.atleast_1d(np.asarray(self._loss.forward(output, self._y), dtype=np.float64)).copy()
+        value = np.atleast_1d(np.asarray(self._loss.forward(output, self._y, **self._weighted), dtype=np.float64)).copy()
         return value if self._regularizer is None else np.append(value, self._penalty())
 
     def gradients(self) -> dict[str, Array]:

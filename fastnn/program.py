@@ -16,7 +16,7 @@ import numpy as np
 from fastnn_kernels._jit import cache_folder, types_of
 from fastnn_kernels._workshop import compile_beside
 from fastnn_kernels.cpu.gemm import scratch_size
-from fastnn_kernels.cpu.program import COUNTERS, FIRST, PENALTY, SCALE, SCORE, STOP, TOTAL, Context, run_steps
+from fastnn_kernels.cpu.program import COUNTED, COUNTERS, FIRST, PENALTY, SCALE, SCORE, STOP, TOTAL, WEIGHT, Context, run_steps
 
 from ._check import Array
 from ._memory import aligned_zeros, padded
@@ -37,7 +37,7 @@ class Table:
         self.model, self.batch = model, batch
         self.rows: list[tuple[Any, bool, tuple[int, ...], Callable[[], tuple[float, ...]]]] = []
         self.work = self.scratch = 0
-        self.constants: list[tuple[int, int, float]] = []
+        self.constants: list[tuple[int, int, float | Array]] = []
         self.counters: list[tuple[Callable[[], int], Callable[[int], None]]] = []
         self.borrowed: list[Array] = []
         self.rates: Array | None = None  # see `fastnn.lowering.rates`
@@ -46,6 +46,8 @@ class Table:
         self._products: tuple[int, int] | None = None
         self._gradients = (0, 0)
         self.mixed_targets = -1  # where augmentation leaves the batch's rows of targets, if it mixes them
+        self.row_weights: Array | None = None  # of the source's rows
+        self.weighs = False  # whether the loss adds up what it is divided by
 
     def add(self, op: Any, nanoseconds: float, *operands: int, reals: Callable[[], tuple[float, ...]] = tuple) -> None:
         """Append an instruction. nanoseconds: of its kernels on one core for a full batch, which picks the build."""
@@ -79,8 +81,8 @@ class Table:
         """The other of the two rooms for gradients."""
         return self._gradients[place == self._gradients[0]]
 
-    def constant(self, size: int, value: float) -> int:
-        """Offset of room that holds a constant."""
+    def constant(self, size: int, value: float | Array) -> int:
+        """Offset of room that holds a constant, or an array of that size."""
         offset = self.room(size)
         self.constants.append((offset, size, value))
         return offset
@@ -119,7 +121,7 @@ class Program:
         for offset, size, value in table.constants:
             self._work[offset : offset + size] = value
         self._state = np.zeros(COUNTERS + len(table.counters), np.int64)
-        self.results = np.zeros(5)
+        self.results = np.zeros(7)
         self._rows, self.batch = len(source), table.batch
         self._pace = 1
         self._source = _bytes_of(source)
@@ -129,6 +131,9 @@ class Program:
         self._keep_alive = source
         self._order = np.arange(len(source))
         self._ordered_labels = np.zeros(0, np.int64)
+        self._weighs = table.weighs
+        self._row_weights = None if table.row_weights is None else table.row_weights.astype(dtype)
+        self._ordered_weights = np.zeros(0, dtype)
         self.set_order(self._order)
         self._kept_context: Context | None = None
         self._reals, self._last_reals = np.zeros((len(table.rows), REALS)), [(0.0,) * REALS] * len(table.rows)
@@ -194,6 +199,8 @@ class Program:
         self.results[:] = 0.0
         if self._labels is not None:
             self._ordered_labels = np.ascontiguousarray(self._labels[self._order], np.int64)
+        if self._row_weights is not None:
+            self._ordered_weights = self._row_weights[self._order]
 
     def rule_settings(self) -> list[tuple[float, ...]]:
         """What each instruction of the rule reads, as the rule is set now."""
@@ -205,9 +212,13 @@ class Program:
         for place, values in enumerate(zip(*settings, strict=True)):
             self.rates[: len(values), place, : len(values[0])] = values
 
-    def sums(self) -> tuple[float, float, float]:
-        """Loss, penalty and hits, added up over the rows of this pass so far, in the order of the steps."""
-        return float(self.results[TOTAL]), float(self.results[PENALTY]), float(self.results[SCORE])
+    def sums(self) -> tuple[float, float, float, tuple[float, float] | None]:
+        """Loss, penalty and hits, added up over the rows of this pass so far, in the order of the steps.
+
+        And what losses and hits are to be divided by; None for the rows.
+        """
+        divisors = (float(self.results[WEIGHT]), float(self.results[COUNTED])) if self._weighs else None
+        return float(self.results[TOTAL]), float(self.results[PENALTY]), float(self.results[SCORE]), divisors
 
     @property
     def stopped_by_norm(self) -> bool:
@@ -250,7 +261,7 @@ class Program:
         return Context(
             self._state, self.results, model.flat_parameters, model.flat_gradients, model.flat_buffers, self._work,
             self._scratch, *(moments + [empty] * (3 - len(moments))), self._source, self._order, self._ordered_labels,
-            self.targets.reshape(-1),
+            self.targets.reshape(-1), self._ordered_weights,
         )  # fmt: skip
 
 

@@ -14,17 +14,17 @@ from numpy.typing import ArrayLike
 
 from . import functional as F
 from ._check import Array, boolean, integer, number, quote
-from ._training import BadRowError, Course, Data, Hooks, Keeper, Metrics, Totals
+from ._training import BadRowError, Course, Data, Hooks, Keeper, Metrics, Totals, divisors
 from .augment import Augmentation, Augmenter, Compose
 from .averaging import Average
 from .callbacks import Callback
 from .history import History
-from .losses import CrossEntropyLoss
+from .losses import BCEWithLogitsLoss, CrossEntropyLoss, NLLLoss
 from .lowering import NotLowered, lower_evaluation, lower_training
 from .optim import Optimizer
 from .program import Program
 from .random import SHUFFLE, Stream
-from .regularizers import ElasticNet
+from .regularizers import ElasticNet, MaxNorm
 from .schedules import Schedule
 from .sequential import Sequential
 
@@ -48,16 +48,16 @@ class NonFiniteLossError(ArithmeticError):
 class Trainer:
     """Trains a model with a loss and an optimiser.
 
-    model: a Sequential. loss: CrossEntropyLoss(), MSELoss() or an object with forward and backward (see `fastnn.losses`),
-    with the mean or the sum over a batch. optimizer: SGD, RMSprop, Adam; the trainer binds it. regularizer: L1, L2 or
-    ElasticNet on the weights. clip_norm: the largest global norm of the gradient. schedule: how the learning rate
-    changes, by epochs or by steps (see `fastnn.schedules`); it starts from the optimiser's rate as it is now, `base_lr`, and
-    goes on from one fit to the next. average: EMA or SWA of the weights (see `fastnn.averaging`). augmentation: a list of what
-    is done to the batches that it trains on (see `fastnn.augment`), with image_shape, (H, W) or (C, H, W), for rows that are
-    images; where it mixes targets, the accuracy of training is that of the most probable label. compiled: None runs training as
-    a compiled program (see `fastnn.lowering`) wherever every part has an instruction, and layer by layer otherwise, e.g. with
-    layers of your own; True insists on the program (ValueError where there is none), False on the layers. `road` says which it
-    was.
+    model: a Sequential. loss: one of `fastnn.losses`, such as CrossEntropyLoss(), or an object with forward and backward,
+    with the mean or the sum over a batch. optimizer: SGD, Adam and their like; the trainer binds it. regularizer: L1, L2 or
+    ElasticNet on the weights. clip_norm: the largest global norm of the gradient. clip_value: the largest size of each of
+    its elements, cut before the norm is taken. constraint: MaxNorm. schedule: how the learning rate changes, by epochs or by
+    steps (see `fastnn.schedules`); it starts from the optimiser's rate as it is now, `base_lr`, and goes on from one fit to
+    the next. average: EMA or SWA of the weights (see `fastnn.averaging`). augmentation: a list of what is done to the
+    batches that it trains on (see `fastnn.augment`), with image_shape, (H, W) or (C, H, W), for rows that are images; where
+    it mixes targets, the accuracy of training is that of the most probable label. compiled: None runs training as a compiled
+    program (see `fastnn.lowering`) wherever every part has an instruction, and layer by layer otherwise, e.g. with layers of
+    your own; True insists on the program (ValueError where there is none), False on the layers. `road` says which it was.
 
     Runs are reproducible: with one seed of the model, on any number of threads, the same bits.
 
@@ -77,6 +77,8 @@ class Trainer:
         *,
         regularizer: ElasticNet | None = None,
         clip_norm: float | None = None,
+        clip_value: float | None = None,
+        constraint: MaxNorm | None = None,
         schedule: Schedule | None = None,
         average: Average | None = None,
         augmentation: Compose | Augmentation | Sequence[Augmentation] | None = None,
@@ -112,6 +114,10 @@ class Trainer:
                 f"schedule: expected an optimiser with momentum or betas for {type(schedule).__name__} to cycle, got "
                 f"{optimizer!r}; cycle_momentum=False leaves it alone"
             )
+        if constraint is not None and not isinstance(constraint, MaxNorm):
+            raise TypeError(f"constraint: expected MaxNorm, got {quote(constraint)}")
+        self.clip_value = None if clip_value is None else number("clip_value", clip_value, low=0.0, open_low=True)
+        self.constraint = constraint
         self.clip_norm = None if clip_norm is None else number("clip_norm", clip_norm, low=0.0, open_low=True)
         self.model, self.loss, self.regularizer = model, loss, regularizer
         self.augmenter = None if augmentation is None else Augmenter(augmentation, image_shape, model.seed)
@@ -132,7 +138,8 @@ class Trainer:
         epochs: int = 1,
         batch_size: int = 32,
         *,
-        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        sample_weight: ArrayLike | None = None,
+        validation_data: tuple[ArrayLike, ArrayLike] | tuple[ArrayLike, ArrayLike, ArrayLike] | None = None,
         metrics: Sequence[str | Callable[[Array, Array], float]] = (),
         callbacks: Sequence[Callback] = (),
         shuffle: bool = True,
@@ -144,7 +151,9 @@ class Trainer:
 
         x: (rows, features) of any real dtype, or images (rows, H, W) or (rows, C, H, W) for a model that begins with `Flatten`;
         it is converted batch by batch. A numpy.memmap is never read whole. y: (rows,) labels, (rows, k) probabilities, or what
-        the loss takes. validation_data: (x, y), evaluated after each epoch.
+        the loss takes. sample_weight: (rows,), at least 0: how much each row counts in loss, gradient and accuracy; means are
+        divided by the sum of the weights, batch by batch, and a batch whose weights are all 0 has a gradient of 0. Batch
+        statistics are those of all rows alike. validation_data: (x, y) or (x, y, sample_weight), evaluated after each epoch.
         metrics: what else is worked out of the validation data, as in `evaluate`; logged as val_f1_macro and so on.
         shuffle: a new order each epoch, from the model's seed. drop_last: leave out a last batch that is not full; one of a
         single row is left out anyway, with a warning, if the model normalises by batch. check_finite: refuse NaN and
@@ -158,14 +167,14 @@ class Trainer:
         epochs = integer("epochs", epochs, low=1)
         batch_size = integer("batch_size", batch_size, low=1)
         shuffle, drop_last = boolean("shuffle", shuffle), boolean("drop_last", drop_last)
-        data = Data(self.model, self.loss, "", x, y, boolean("check_finite", check_finite))
+        data = Data(self.model, self.loss, "", x, y, boolean("check_finite", check_finite), sample_weight)
         if self.augmenter is not None:
             data.prepare(self.augmenter)
         validation = None
         if validation_data is not None:
-            if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
-                raise TypeError(f"validation_data: expected a pair (x, y), got {quote(validation_data)}")
-            validation = Data(self.model, self.loss, "validation ", *validation_data, check_finite)
+            if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
+                raise TypeError(f"validation_data: expected (x, y) or (x, y, sample_weight), got {quote(validation_data)}")
+            validation = Data(self.model, self.loss, "validation ", *validation_data[:2], check_finite, *validation_data[2:])
         more = Metrics(self.model, self.loss, metrics)
         if metrics and validation is None:
             raise ValueError(f"metrics: expected none without validation_data, on which they are found, got {quote(metrics)}")
@@ -226,16 +235,17 @@ class Trainer:
         y: ArrayLike,
         batch_size: int = 1024,
         *,
+        sample_weight: ArrayLike | None = None,
         metrics: Sequence[str | Callable[[Array, Array], float]] = (),
     ) -> dict[str, float]:
         """The loss (without penalty) and scores in eval mode: {'loss': ..., 'accuracy': ...}. Arguments as in `fit`.
 
         metrics: names out of `fastnn.metrics.NAMED`, such as "f1_macro", "roc_auc" or "calibration_error", and functions
         f(y, outputs) of targets as the loss has them (of MSELoss always (rows, k)) and outputs (rows, k), logged by their names.
-        They are worked out of all predictions at once, which takes a second pass.
+        They are worked out of all predictions at once, which takes a second pass; those with names heed sample_weight.
         """
         more = Metrics(self.model, self.loss, metrics)
-        data = Data(self.model, self.loss, "", x, y, True)
+        data = Data(self.model, self.loss, "", x, y, True, sample_weight)
         batch_size = integer("batch_size", batch_size, low=1)
         return self._evaluate(data, batch_size) | more.values(data, batch_size)
 
@@ -244,12 +254,12 @@ class Trainer:
         return self.model.predict(x, batch_size, check_finite=check_finite)
 
     def predict_proba(self, x: ArrayLike, batch_size: int = 4096, *, check_finite: bool = True) -> Array:
-        """Probabilities (rows, k): the outputs through the loss's link, softmax for CrossEntropyLoss."""
+        """Probabilities (rows, k): the outputs through the loss's link, softmax for CrossEntropyLoss, σ for BCEWithLogitsLoss."""
         result: Array = self._link("probabilities")(self.predict(x, batch_size, check_finite=check_finite))
         return result
 
     def predict_labels(self, x: ArrayLike, batch_size: int = 4096, *, check_finite: bool = True) -> Array:
-        """The label of each row, (rows,) int64."""
+        """The label of each row, (rows,) int64; of BCEWithLogitsLoss with k outputs, k labels each, (rows, k)."""
         result: Array = self._link("labels")(self.predict(x, batch_size, check_finite=check_finite))
         return result
 
@@ -302,7 +312,7 @@ class Trainer:
         reason = "compiled=False"
         if self.compiled is not False:
             try:
-                program = lower_training(self, *data.whole(), batch_size)
+                program = lower_training(self, *data.whole(), batch_size, data.weights)
                 self.road = "compiled program"
                 return program
             except NotLowered as refusal:
@@ -321,17 +331,18 @@ class Trainer:
         )
         if program is not None:
             return self._run_compiled(epoch, program, order, sizes, hooks, course)
-        totals = Totals()
+        totals = self._totals()
         first = 0
         for step, size in enumerate(sizes):
-            x, y = data.batch(order[first : first + size])
+            index = order[first : first + size]
+            (x, y), weights = data.batch(index), data.batch_weights(index)
             first += size
             course.before(step)
             if self.augmenter is not None:
                 x, y = self.augmenter(x, y)
-            loss, penalty, scores = self._step(x, y, epoch, step)
+            loss, penalty, scores = self._step(x, y, weights, epoch, step)
             course.after(step)
-            totals.add(size, loss, penalty, scores)
+            totals.add(size, loss, penalty, scores, divisors(self.loss, y, weights))
             hooks.batch_end(step, totals)
         return totals.means(self.regularizer is not None)
 
@@ -340,7 +351,7 @@ class Trainer:
     ) -> dict[str, float]:
         """An epoch in slices of some 50 ms, so that Ctrl-C, progress and callbacks get their turn."""
         program.set_order(order, sum(sizes))
-        totals = Totals()
+        totals = self._totals()
         for begin, end in program.slices(hooks.every_batch):
             done = self.optimizer.steps
             try:
@@ -356,16 +367,21 @@ class Trainer:
 
     def _score_name(self) -> str | None:
         """The score that programs count for this loss."""
-        return "accuracy" if isinstance(self.loss, CrossEntropyLoss) else None
+        return "accuracy" if isinstance(self.loss, (CrossEntropyLoss, NLLLoss, BCEWithLogitsLoss)) else None
 
-    def _step(self, x: Array, y: Array, epoch: int, step: int) -> tuple[float, float, dict[str, float]]:
-        """One update. Returns loss and penalty (a row, if the loss is a sum), and the sums of the scores."""
+    def _totals(self) -> Totals:
+        return Totals(getattr(self.loss, "reduction", "mean") == "sum")
+
+    def _step(self, x: Array, y: Array, weights: Array | None, epoch: int, step: int) -> tuple[float, float, dict[str, float]]:
+        """One update. Returns loss and penalty, as the loss reduces them, and the sums of the scores."""
         prediction = self.model.forward_batch(x)
-        loss = float(self.loss.forward(prediction, y))
+        loss = float(self.loss.forward(prediction, y, **_weighted(weights)))
         if not math.isfinite(loss):
             raise NonFiniteLossError(f"the loss became {loss}", epoch + 1, step + 1)
         self.model.backward(self.loss.backward())
         penalty = self.regularizer.add_gradient(self.model, len(x)) if self.regularizer else 0.0
+        if self.clip_value is not None:
+            F.clip_values(self.model.flat_gradients, self.clip_value)
         scale = 1.0
         if self.clip_norm is not None:
             norm = math.sqrt(F.squared_norm(self.model.flat_gradients))
@@ -373,24 +389,25 @@ class Trainer:
                 raise NonFiniteLossError(f"the gradient's norm became {norm}", epoch + 1, step + 1)
             scale = min(1.0, self.clip_norm / (norm + 1e-6))
         self.optimizer.step(scale)
-        return self._row_mean(loss, len(x)), self._row_mean(penalty, len(x)), self._scores(prediction, y)
+        if self.regularizer:
+            self.regularizer.proximal_step(self.model, len(x), self.optimizer.lr)
+        if self.constraint is not None:
+            self.constraint.apply(self.model)
+        return loss, penalty, self._scores(prediction, y, weights)
 
-    def _row_mean(self, loss: float, rows: int) -> float:
-        return loss / rows if getattr(self.loss, "reduction", "mean") == "sum" else loss
-
-    def _scores(self, prediction: Array, y: Array) -> dict[str, float]:
-        return self.loss.scores(prediction, y) if hasattr(self.loss, "scores") else {}
+    def _scores(self, prediction: Array, y: Array, weights: Array | None) -> dict[str, float]:
+        return self.loss.scores(prediction, y, **_weighted(weights)) if hasattr(self.loss, "scores") else {}
 
     def _evaluation_program(self, data: Data, batch_size: int) -> Program | None:
         if self.compiled is False:
             return None
         try:
-            return lower_evaluation(self.model, self.loss, *data.whole(), batch_size)
+            return lower_evaluation(self.model, self.loss, *data.whole(), batch_size, data.weights)
         except NotLowered:
             return None
 
     def _evaluate(self, data: Data, batch_size: int) -> dict[str, float]:
-        totals = Totals()
+        totals = self._totals()
         with self.model.in_eval_mode():
             program = self._evaluation_program(data, batch_size)
             if program is not None:
@@ -400,16 +417,20 @@ class Trainer:
                 return totals.means(False)
             for first in range(0, data.rows, batch_size):
                 index = np.arange(first, min(data.rows, first + batch_size))
-                x, y = data.batch(index)
+                (x, y), weights = data.batch(index), data.batch_weights(index)
                 prediction = self.model.forward_batch(x)
-                loss = self._row_mean(float(self.loss.forward(prediction, y)), len(x))
-                totals.add(len(x), loss, 0.0, self._scores(prediction, y))
+                loss = float(self.loss.forward(prediction, y, **_weighted(weights)))
+                totals.add(len(x), loss, 0.0, self._scores(prediction, y, weights), divisors(self.loss, y, weights))
         return totals.means(False)
 
     def __repr__(self) -> str:
         parts = [repr(self.model), f"loss={self.loss!r}", f"optimizer={self.optimizer!r}"]
         if self.regularizer is not None:
             parts.append(f"regularizer={self.regularizer!r}")
+        if self.clip_value is not None:
+            parts.append(f"clip_value={self.clip_value!r}")
+        if self.constraint is not None:
+            parts.append(f"constraint={self.constraint!r}")
         if self.clip_norm is not None:
             parts.append(f"clip_norm={self.clip_norm!r}")
         if self.schedule is not None:
@@ -423,3 +444,8 @@ class Trainer:
 
 def _has_momentum(optimizer: Optimizer) -> bool:
     return hasattr(optimizer, "betas") or getattr(optimizer, "momentum", 0.0) > 0.0
+
+
+def _weighted(weights: Array | None) -> dict[str, Array]:
+    """What a loss is called with beside prediction and targets: nothing where all rows count alike."""
+    return {} if weights is None else {"sample_weight": weights}

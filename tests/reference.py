@@ -172,6 +172,41 @@ def cross_entropy_backward(dlosses, z, targets, smoothing):
     return dlosses[:, None] * (t.sum(axis=1, keepdims=True) * np.exp(log_softmax(z)) - t)
 
 
+def weighted_cross_entropy(z, targets, smoothing, classes):
+    """Each class's share of the loss times its weight; torch's rule for labels: the label's share, and the smoothing's."""
+    return -np.sum(class_shares(targets, z.shape[1], smoothing, classes) * log_softmax(z), axis=1)
+
+
+def weighted_cross_entropy_backward(dlosses, z, targets, smoothing, classes):
+    q = class_shares(targets, z.shape[1], smoothing, classes)
+    return dlosses[:, None] * (q.sum(axis=1, keepdims=True) * np.exp(log_softmax(z)) - q)
+
+
+def class_shares(targets, k, smoothing, classes):
+    return smoothed(targets, k, smoothing) * classes
+
+
+def pointwise_loss(name, x, t, parameter=1.0, full=False, positive=1.0):
+    """The loss of each element and its derivative."""
+    difference = x - t
+    if name == "squared":
+        return difference**2, 2.0 * difference
+    if name == "absolute":
+        return np.abs(difference), np.sign(difference)
+    if name == "huber":
+        near, far = 0.5 * difference**2, parameter * (np.abs(difference) - 0.5 * parameter)
+        return np.where(np.abs(difference) <= parameter, near, far), np.clip(difference, -parameter, parameter)
+    if name == "logistic":
+        value = positive * t * np.logaddexp(0.0, -x) + (1.0 - t) * np.logaddexp(0.0, x)
+        s = np.exp(-np.logaddexp(0.0, -x))
+        return value, (1.0 - t) * s - positive * t * np.exp(-np.logaddexp(0.0, x))
+    large = np.where(t > 1.0, t, 1.0)
+    constant = np.where(t > 1.0, large * np.log(large) - large + 0.5 * np.log(2.0 * np.pi * large), 0.0) if full else 0.0
+    if name == "poisson, log input":
+        return np.exp(x) - t * x + constant, np.exp(x) - t
+    return x - t * np.log(x + parameter) + constant, 1.0 - t / (x + parameter)
+
+
 # optimisers: each takes the state as it was and returns the new parameters and state
 
 
@@ -204,12 +239,69 @@ def adam(w, g, m, s, largest, *, t, lr, betas, eps, inside, correct, amsgrad, we
     return w - lr * m_hat / (np.sqrt(s_hat + eps) if inside else np.sqrt(s_hat) + eps), m, s, largest
 
 
+def decoupled(w, *, lr, weight_decay):
+    return w - lr * weight_decay * w
+
+
+def adagrad(w, g, total, *, t, lr, lr_decay, eps, inside, weight_decay):
+    g = g + weight_decay * w
+    total = total + g**2
+    return w - lr / (1.0 + (t - 1) * lr_decay) * g / (np.sqrt(total + eps) if inside else np.sqrt(total) + eps), total
+
+
+def adadelta(w, g, square, change, *, lr, rho, eps, weight_decay):
+    g = g + weight_decay * w
+    square = rho * square + (1.0 - rho) * g**2
+    u = np.sqrt((change + eps) / (square + eps)) * g
+    return w - lr * u, square, rho * change + (1.0 - rho) * u**2
+
+
+def nadam_momentum(t, beta, decay):
+    return beta * (1.0 - 0.5 * 0.96 ** (t * decay))
+
+
+def nadam(w, g, m, s, *, t, lr, betas, eps, momentum_decay, weight_decay):
+    g = g + weight_decay * w
+    mu, following = (nadam_momentum(step, betas[0], momentum_decay) for step in (t, t + 1))
+    product = math.prod(nadam_momentum(step, betas[0], momentum_decay) for step in range(1, t + 1))
+    m = betas[0] * m + (1.0 - betas[0]) * g
+    s = betas[1] * s + (1.0 - betas[1]) * g**2
+    ahead = (1.0 - mu) / (1.0 - product) * g + following / (1.0 - product * following) * m
+    return w - lr * ahead / (np.sqrt(s / (1.0 - betas[1] ** t)) + eps), m, s
+
+
+def radam(w, g, m, s, *, t, lr, betas, eps, weight_decay):
+    g = g + weight_decay * w
+    m = betas[0] * m + (1.0 - betas[0]) * g
+    s = betas[1] * s + (1.0 - betas[1]) * g**2
+    m_hat = m / (1.0 - betas[0] ** t)
+    longest = 2.0 / (1.0 - betas[1]) - 1.0
+    rho = longest - 2.0 * t * betas[1] ** t / (1.0 - betas[1] ** t)
+    if rho <= 5.0:
+        return w - lr * m_hat, m, s
+    r = math.sqrt((rho - 4.0) * (rho - 2.0) * longest / ((longest - 4.0) * (longest - 2.0) * rho))
+    return w - lr * r * m_hat * math.sqrt(1.0 - betas[1] ** t) / (np.sqrt(s) + eps), m, s
+
+
+def lion(w, g, m, *, lr, betas):
+    return w - lr * np.sign(betas[0] * m + (1.0 - betas[0]) * g), betas[1] * m + (1.0 - betas[1]) * g
+
+
 # sums
 
 
 def penalty(w, l1, l2):
     """Σ|w|, Σw², and the gradient of l1 Σ|w| + l2/2 Σw²."""
     return math.fsum(np.abs(w)), math.fsum(w * w), l1 * np.sign(w) + l2 * w
+
+
+def soft_threshold(w, t):
+    return np.sign(w) * np.maximum(np.abs(w) - t, 0.0)
+
+
+def limit_column_norms(w, largest):
+    norms = np.sqrt((w**2).sum(axis=0))
+    return w * largest / np.maximum(norms, largest)
 
 
 # averages

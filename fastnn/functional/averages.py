@@ -6,7 +6,7 @@ from fastnn_kernels.cpu import averages as kernels
 
 from .._check import Array, number
 from ._dispatch import run
-from .optimizers import _flat, _writable
+from .optimizers._common import flat, writable
 
 __all__ = ["average_update"]
 
@@ -21,6 +21,6 @@ def average_update(average: Array, values: Array, weight: float) -> None:
     >>> average
     array([2., 2.])
     """
-    _writable(average=average)
-    values = _flat("values", values, average)
+    writable(average=average)
+    values = flat("values", values, average)
     run(kernels.average_update, average.size * _AVERAGE_NS, values, number("weight", weight, low=0.0, high=1.0), average)

@@ -26,22 +26,24 @@ from ..losses import MSELoss
 from ..program import Program, Table
 from .augmentation import lower_augmentation
 from .common import ACTIVATION_NS, FINITE_NS, NotLowered
+from .gradients import lower_clipping, lower_constraint, lower_penalty, lower_proximal_step, lower_value_clipping
 from .layers import lower_layers
 from .losses import lower_loss
 from .rates import lower_average, lower_rates
-from .rules import lower_clipping, lower_penalty, lower_rule
+from .rules import lower_rule
 
 __all__ = ["NotLowered", "compile_all", "lower_evaluation", "lower_prediction", "lower_training"]
 
 
-def lower_training(trainer: Any, source: Array, targets: Array, batch: int) -> Program:
+def lower_training(trainer: Any, source: Array, targets: Array, batch: int, row_weights: Array | None = None) -> Program:
     """A program of training steps on rows of source and targets, in batches of at most `batch` rows.
 
-    trainer: what holds the parts of a step, a `Trainer`. A schedule and an average are lowered if they act by steps;
-    `Program.rates` and `Program.weights` then hold what they do in each.
+    trainer: what holds the parts of a step, a `Trainer`. row_weights: of the rows of source. A schedule and an average are
+    lowered if they act by steps; `Program.rates` and `Program.weights` then hold what they do in each.
     """
     model, loss = trainer.model, trainer.loss
     t, n, x = _start(model, source, min(batch, len(source)))
+    t.row_weights = row_weights
     if trainer.augmenter is not None:
         x = lower_augmentation(t, trainer.augmenter, n, x, targets)
     k, z, backwards = lower_layers(t, n, x, training=True)
@@ -52,20 +54,29 @@ def lower_training(trainer: Any, source: Array, targets: Array, batch: int) -> P
         dy = backward(dy, position + 1 < len(backwards))
     if trainer.regularizer is not None:
         lower_penalty(t, trainer.regularizer, loss.reduction == "sum")
+    if trainer.clip_value is not None:
+        lower_value_clipping(t, trainer.clip_value)
     if trainer.clip_norm is not None:
         lower_clipping(t, trainer.clip_norm)
     first, steps = len(t.rows), -(-len(source) // t.batch)
     moments = lower_rule(t, trainer.optimizer)
+    if trainer.regularizer is not None and trainer.regularizer.proximal:
+        lower_proximal_step(t, trainer.regularizer, trainer.optimizer)
     if trainer.schedule is not None and trainer.schedule.per == "step":
         lower_rates(t, first, steps, trainer.schedule.momenta(np.zeros(1, np.int64)) is not None)
+    if trainer.constraint is not None:
+        lower_constraint(t, trainer.constraint)
     if trainer.average is not None and trainer.average.per == "step":
         lower_average(t, trainer.average, steps)
     return Program(t, source, targets, moments)
 
 
-def lower_evaluation(model: Any, loss: Any, source: Array, targets: Array, batch: int, *, quiet: bool = False) -> Program:
+def lower_evaluation(
+    model: Any, loss: Any, source: Array, targets: Array, batch: int, row_weights: Array | None = None, *, quiet: bool = False
+) -> Program:
     """A program that adds up the loss and the hits in eval mode; nothing is updated. quiet: say nothing of compilations."""
     t, n, x = _start(model, source, min(batch, len(source)))
+    t.row_weights = row_weights
     k, z, _ = lower_layers(t, n, x, training=False)
     lower_loss(t, loss, k, z, -1, targets.ndim == 1)
     return Program(t, source, targets, quiet=quiet)

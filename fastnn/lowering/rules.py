@@ -1,17 +1,22 @@
-"""How update rules, penalties and clipping are lowered."""
+"""How update rules are lowered: a line for each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from fastnn_kernels.cpu.instructions import rules as ops
-from fastnn_kernels.cpu.reductions import LANES, sum_chunks
+from fastnn_kernels.cpu.optimizers.adadelta import adadelta
+from fastnn_kernels.cpu.optimizers.adagrad import adagrad
+from fastnn_kernels.cpu.optimizers.adam import adam
+from fastnn_kernels.cpu.optimizers.lion import lion
+from fastnn_kernels.cpu.optimizers.nadam import nadam
+from fastnn_kernels.cpu.optimizers.radam import radam
+from fastnn_kernels.cpu.optimizers.rmsprop import rmsprop
+from fastnn_kernels.cpu.optimizers.sgd import sgd
 
 from .._check import Array
-from ..optim import SGD, Adam, RMSprop
+from ..optim import SGD, SGDW, Adadelta, Adagrad, Adam, AdamW, Lion, NAdam, RAdam, RMSprop
 from ..program import Table
-from ..regularizers import L1, L2, ElasticNet
 from .common import RULE_NS, NotLowered
 
 
@@ -31,33 +36,28 @@ def _eps(rule: Any) -> tuple[float, float]:
 
 _RULES: dict[type, _Rule] = {
     SGD: _Rule(
-        ops.sgd, ("velocity",), lambda r: (r.lr, r.momentum, r.dampening, r.weight_decay), lambda r: (r.nesterov,)
+        sgd, ("velocity",), lambda r: (r.lr, r.momentum, r.dampening, r.weight_decay), lambda r: (r.nesterov, r.decoupled)
     ),
     RMSprop: _Rule(
-        ops.rmsprop, ("square", "mean", "velocity"), lambda r: (r.lr, r.alpha, *_eps(r), r.momentum, r.weight_decay)
+        rmsprop, ("square", "mean", "velocity"), lambda r: (r.lr, r.alpha, *_eps(r), r.momentum, r.weight_decay)
     ),
     Adam: _Rule(
-        ops.adam, ("first_moment", "second_moment", "largest_moment"),
-        lambda r: (r.lr, *r.betas, *_eps(r), r.weight_decay), lambda r: (r.bias_correction,),
+        adam, ("first_moment", "second_moment", "largest_moment"),
+        lambda r: (r.lr, *r.betas, *_eps(r), r.weight_decay), lambda r: (r.bias_correction, r.decoupled),
     ),
+    Adagrad: _Rule(adagrad, ("total",), lambda r: (r.lr, r.lr_decay, *_eps(r), r.weight_decay)),
+    Adadelta: _Rule(adadelta, ("square", "change"), lambda r: (r.lr, r.rho, r.eps, r.weight_decay)),
+    NAdam: _Rule(
+        nadam, ("first_moment", "second_moment", "product"),
+        lambda r: (r.lr, *r.betas, r.eps, r.weight_decay, r.momentum_decay), lambda r: (r.decoupled_weight_decay,),
+    ),
+    RAdam: _Rule(
+        radam, ("first_moment", "second_moment"),
+        lambda r: (r.lr, *r.betas, r.eps, r.weight_decay), lambda r: (r.decoupled_weight_decay,),
+    ),
+    Lion: _Rule(lion, ("momentum",), lambda r: (r.lr, *r.betas, r.weight_decay)),
 }  # fmt: skip
-
-
-def lower_penalty(t: Table, regularizer: Any, summed: bool) -> None:
-    """The penalty's gradient, on top of the loss's. summed: whether the loss is a sum over rows."""
-    if type(regularizer) not in (L1, L2, ElasticNet):
-        raise NotLowered(f"{regularizer!r} has no instruction")
-    size = t.model.regularized_size
-    t.add(
-        ops.penalty, size * RULE_NS, size, t.partials(sum_chunks(size) * 2 * LANES + 2), regularizer.scale == "rows", summed,
-        reals=lambda: (regularizer.l1, regularizer.l2 * (1.0 if regularizer.half else 2.0)),
-    )  # fmt: skip
-
-
-def lower_clipping(t: Table, clip_norm: float) -> None:
-    """Clipping by the global norm, whose factor the rule applies."""
-    size = t.model.flat_parameters.size
-    t.add(ops.clip_norm, size * RULE_NS, t.partials(sum_chunks(size) * LANES + 1), reals=lambda: (clip_norm,))
+_RULES |= {AdamW: _RULES[Adam], SGDW: _RULES[SGD]}
 
 
 def lower_rule(t: Table, rule: Any) -> Callable[[], list[Array | None]]:

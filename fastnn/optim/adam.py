@@ -1,13 +1,13 @@
-"""Adam."""
+"""Adam, and with decoupled weight decay AdamW."""
 
 from __future__ import annotations
 
 from .. import functional as F
 from .._check import Array, boolean
-from ..functional.optimizers import check_adam
+from ..functional.optimizers.adam import check_adam
 from .base import Optimizer
 
-__all__ = ["Adam"]
+__all__ = ["Adam", "AdamW"]
 
 
 class Adam(Optimizer):
@@ -17,6 +17,8 @@ class Adam(Optimizer):
     the place of s. eps_inside_sqrt: √(ŝ + eps). weight_decay: g += weight_decay · w. Defaults and semantics are
     torch.optim.Adam's. Sources: Kingma and Ba, ICLR 2015; Reddi et al., ICLR 2018 (amsgrad).
     """
+
+    decoupled = False  # weight decay, from the gradient
 
     def __init__(
         self,
@@ -58,5 +60,28 @@ class Adam(Optimizer):
             bias_correction=self.bias_correction,
             eps_inside_sqrt=self.eps_inside_sqrt,
             weight_decay=self.weight_decay,
+            decoupled=self.decoupled,
             gradient_scale=scale,
         )
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay: w *= 1 - lr · weight_decay, and none of it in the gradient.
+
+    Defaults and semantics are torch.optim.AdamW's. Source: Loshchilov and Hutter, ICLR 2019.
+    """
+
+    decoupled = True
+
+    def __init__(
+        self,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        bias_correction: bool = True,
+        eps_inside_sqrt: bool = False,
+    ) -> None:
+        super().__init__(lr, betas, eps, weight_decay, amsgrad, bias_correction=bias_correction, eps_inside_sqrt=eps_inside_sqrt)

@@ -11,7 +11,7 @@ import numpy as np
 from .. import functional as F
 from .._check import Array, floats, integer, number, quote
 
-__all__ = ["Optimizer", "clip_grad_norm_"]
+__all__ = ["Optimizer", "clip_grad_norm_", "clip_grad_value_"]
 
 
 class Optimizer:
@@ -42,7 +42,7 @@ class Optimizer:
         self._model, self._arrays = model, ([], []) if model is not None else arrays
         self.steps = 0
         self._sizes = [w.size for w in arrays[0]]
-        self._state = [{name: np.zeros(w.size, w.dtype) for name in self._state_names()} for w in arrays[0]]
+        self._state = [{name: self._new_state(name, w) for name in self._state_names()} for w in arrays[0]]
         return self
 
     @property
@@ -77,7 +77,7 @@ class Optimizer:
             raise ValueError(f"step: expected arrays of the sizes bound to, {self._sizes}, got {sizes}: call bind again")
         for (w, g), state in zip(pairs, self._state, strict=True):
             missing = [name for name in self._state_names() if name not in state]  # of settings changed since bind
-            state.update({name: np.zeros(w.size, w.dtype) for name in missing})
+            state.update({name: self._new_state(name, w) for name in missing})
             self._update(w.reshape(-1), g.reshape(-1), state, scale, self.steps == 0 or bool(missing))
         self.steps += 1
 
@@ -120,6 +120,10 @@ class Optimizer:
     def _state_names(self) -> tuple[str, ...]:
         raise NotImplementedError
 
+    def _new_state(self, name: str, w: Array) -> Array:
+        """The state of that name before the first step, of an array w."""
+        return np.zeros(w.size, w.dtype)
+
     def _update(self, w: Array, g: Array, state: dict[str, Array], scale: float, fresh: bool) -> None:
         """Update one flat array in place. fresh: whether the state is still zero."""
         raise NotImplementedError
@@ -139,6 +143,13 @@ def clip_grad_norm_(model: Any, max_norm: float) -> float:
             for g in gradients:
                 g *= g.dtype.type(factor)
     return norm
+
+
+def clip_grad_value_(model: Any, clip_value: float) -> None:
+    """Cut each element of a model's gradients to [-clip_value, clip_value], in place."""
+    clip_value = number("clip_value", clip_value, low=0.0, open_low=True)
+    for g in _arrays_of(model)[1]:
+        F.clip_values(g, clip_value)
 
 
 def _arrays_of(model: Any) -> tuple[list[Array], list[Array]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .. import functional as F
 from .._check import Array, boolean
-from ..functional.optimizers import check_rmsprop
+from ..functional.optimizers.rmsprop import check_rmsprop
 from .base import Optimizer
 
 __all__ = ["RMSprop"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from .. import functional as F
 from .._check import Array, boolean
-from ..functional.optimizers import check_sgd
+from ..functional.optimizers.sgd import check_sgd
 from .base import Optimizer
 
-__all__ = ["SGD"]
+__all__ = ["SGD", "SGDW"]
 
 
 class SGD(Optimizer):
@@ -22,6 +22,8 @@ class SGD(Optimizer):
     >>> w
     array([0.95])
     """
+
+    decoupled = False  # weight decay, from the gradient
 
     def __init__(
         self,
@@ -53,6 +55,31 @@ class SGD(Optimizer):
             dampening=self.dampening,
             nesterov=self.nesterov,
             weight_decay=self.weight_decay,
+            decoupled=self.decoupled,
             gradient_scale=scale,
             first_step=fresh,
         )
+
+
+class SGDW(SGD):
+    """SGD with decoupled weight decay: w *= 1 - lr · weight_decay, and none of it in the gradient.
+
+    Source: Loshchilov and Hutter, ICLR 2019.
+
+    >>> w, g = np.array([1.0]), np.array([0.5])
+    >>> SGDW(lr=0.1, weight_decay=0.1).bind([w], [g]).step()
+    >>> w
+    array([0.94])
+    """
+
+    decoupled = True
+
+    def __init__(
+        self,
+        lr: float = 1e-3,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 1e-2,
+        nesterov: bool = False,
+    ) -> None:
+        super().__init__(lr, momentum, dampening, weight_decay, nesterov)

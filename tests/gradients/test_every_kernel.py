@@ -84,6 +84,32 @@ def test_squared_error(rng, reduction):
     check(fnn.MSELoss(reduction=reduction), rng.standard_normal((6, 4)), rng.standard_normal((6, 4)))
 
 
+@pytest.mark.parametrize("sample_weight", [None, np.array([1.0, 0.0, 2.5, 0.5, 1.0, 3.0])], ids=["alike", "weighted"])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("name", ["labels", "smoothed labels", "probabilities", "nll", "l1", "mse", "huber", "poisson",
+                                  "poisson of rates", "logistic"])  # fmt: skip
+def test_losses_with_weights(rng, name, reduction, sample_weight):
+    z, labels, classes = rng.standard_normal((6, 4)), np.array([0, -1, 2, 3, 1, 1]), [0.5, 2.0, 1.0, 0.0]
+    real, counts = rng.standard_normal((6, 4)), rng.poisson(2.0, (6, 4)).astype(float)
+    loss, x, targets = {
+        "labels": lambda: (fnn.CrossEntropyLoss(classes, ignore_index=-1, reduction=reduction), z, labels),
+        "smoothed labels": lambda: (
+            fnn.CrossEntropyLoss(classes, ignore_index=-1, label_smoothing=0.2, reduction=reduction), z, labels,
+        ),
+        "probabilities": lambda: (
+            fnn.CrossEntropyLoss(classes, label_smoothing=0.2, reduction=reduction), z, rng.dirichlet(np.ones(4), 6)
+        ),
+        "nll": lambda: (fnn.NLLLoss(classes, ignore_index=-1, reduction=reduction), z, labels),
+        "l1": lambda: (fnn.L1Loss(reduction=reduction), z, real),
+        "mse": lambda: (fnn.MSELoss(reduction=reduction), z, real),
+        "huber": lambda: (fnn.HuberLoss(delta=0.7, reduction=reduction), z, real),
+        "poisson": lambda: (fnn.PoissonNLLLoss(full=True, reduction=reduction), z, counts),
+        "poisson of rates": lambda: (fnn.PoissonNLLLoss(False, reduction=reduction), np.exp(z), counts),
+        "logistic": lambda: (fnn.BCEWithLogitsLoss(pos_weight=[1, 2, 3, 0.5], reduction=reduction), z, rng.random((6, 4))),
+    }[name]()  # fmt: skip
+    check(loss, x, targets, sample_weight=sample_weight)
+
+
 @pytest.mark.parametrize("regularizer", [None, fnn.L1(0.01), fnn.L2(0.1), fnn.L2(0.1, half=False, scale="rows"),
                                          fnn.ElasticNet(0.01, 0.02)])  # fmt: skip
 @pytest.mark.parametrize("activation", [

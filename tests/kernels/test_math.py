@@ -7,7 +7,7 @@ from numba import njit
 from support import DTYPES
 
 from fastnn_kernels._jit import OPTIONS
-from fastnn_kernels.cpu import _math
+from fastnn_kernels.cpu import _log1p, _math
 
 BOUNDS = {"exp": 1.1, "expm1": 2.5, "tanh": 2.75, "log": 1.5, "sigmoid": 3.0}
 EXACT = {
@@ -98,3 +98,47 @@ def test_the_loops_vectorise_with_fused_multiply_add(name):
         pytest.skip("no fused multiply-add on this machine")
     assert "vfmadd" in code
     assert "ymm" in code or "zmm" in code
+
+
+@njit(**OPTIONS)
+def log1p_loop(x, y):
+    for i in range(x.size):
+        y[i] = _log1p.log1p(x[i])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_log1p_is_within_two_units_of_the_last_place(rng, dtype):
+    info = np.finfo(dtype)
+    powers = 2.0 ** np.arange(info.minexp - info.nmant, info.maxexp)
+    near = [
+        1.0 - powers[powers <= 0.5],
+        np.sqrt(2.0) - 1.0 + rng.normal(0.0, 1e-6, 50),
+        np.sqrt(0.5) - 1.0 + rng.normal(0.0, 1e-6, 50),
+    ]
+    parts = [
+        rng.uniform(-1.0, 1.0, 1500),
+        rng.uniform(-1, 50, 500),
+        powers,
+        -powers[powers < 1.0],
+        np.exp(rng.uniform(-40, 40, 500)),
+        *near,
+    ]
+    x = np.concatenate(parts).astype(dtype)
+    x = x[x > -1.0]
+    y = np.full_like(x, np.nan)
+    log1p_loop(x, y)
+    with mpmath.workdps(60):
+        for argument, value in zip(x, y, strict=True):
+            exact = mpmath.log1p(mpmath.mpf(float(argument)))
+            spacing = max(float(np.spacing(dtype(abs(float(exact))))), float(info.smallest_subnormal))
+            assert abs(mpmath.mpf(float(value)) - exact) / spacing <= 2.0, (argument, value)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_log1p_at_its_ends(dtype):
+    x = np.array([np.inf, -1.0, 0.0, np.nan, -1.5, -np.inf], dtype)
+    y = np.empty_like(x)
+    log1p_loop(x, y)
+    np.testing.assert_array_equal(y, np.array([np.inf, -np.inf, 0.0, np.nan, np.nan, np.nan], dtype))
+    code = log1p_loop.inspect_asm(log1p_loop.signatures[0])
+    assert "xmm" not in code or "ymm" in code or "zmm" in code

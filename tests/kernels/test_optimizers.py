@@ -25,17 +25,18 @@ def state(size, dtype, used=True):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("decoupled", [False, True])
 @pytest.mark.parametrize(("momentum", "dampening", "nesterov"), [(0.0, 0.0, False), (0.9, 0.3, False), (0.9, 0.0, True)])
-def test_sgd(rng, momentum, dampening, nesterov, size, dtype):
+def test_sgd(rng, momentum, dampening, nesterov, decoupled, size, dtype):
     w, gradients = problem(rng, size, dtype)
     expected, ev = w.astype(float), np.zeros(size)
     v = state(size, dtype, momentum != 0.0)
     for t, g in enumerate(gradients):
         first, scaled = t == 0, 0.5 * g.astype(float)
-        w, v = every_way(kernels.sgd_update, g, 0.1, momentum, dampening, nesterov, 0.01, 0.5, first, Out(w), Out(v))
+        w, v = every_way(kernels.sgd_update, g, 0.1, momentum, dampening, nesterov, 0.01, decoupled, 0.5, first, Out(w), Out(v))
         expected, ev = reference.sgd(
-            expected, scaled, ev, lr=0.1, momentum=momentum, dampening=dampening, nesterov=nesterov,
-            weight_decay=0.01, first=first,
+            reference.decoupled(expected, lr=0.1, weight_decay=0.01) if decoupled else expected, scaled, ev, lr=0.1,
+            momentum=momentum, dampening=dampening, nesterov=nesterov, weight_decay=0.0 if decoupled else 0.01, first=first,
         )  # fmt: skip
     np.testing.assert_allclose(w, expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
 
@@ -70,19 +71,107 @@ def test_centered_rmsprop_does_not_take_the_root_of_a_negative_variance():
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("decoupled", [False, True])
 @pytest.mark.parametrize(("correct", "amsgrad", "inside"), list(itertools.product((True, False), (True, False), (True, False))))
-def test_adam(rng, correct, amsgrad, inside, size, dtype):
+def test_adam(rng, correct, amsgrad, inside, decoupled, size, dtype):
     w, gradients = problem(rng, size, dtype)
     expected, em, es, el = w.astype(float), np.zeros(size), np.zeros(size), np.zeros(size)
     m, s, largest = state(size, dtype), state(size, dtype), state(size, dtype, amsgrad)
     eps, betas = 1e-3, (0.8, 0.7)
     for t, g in enumerate(gradients, 1):
         w, m, s, largest = every_way(
-            kernels.adam_update, g, t, 0.01, *betas, eps if inside else 0.0, 0.0 if inside else eps, correct, 0.01, 0.5,
-            Out(w), Out(m), Out(s), Out(largest),
+            kernels.adam_update, g, t, 0.01, *betas, eps if inside else 0.0, 0.0 if inside else eps, correct, 0.01, decoupled,
+            0.5, Out(w), Out(m), Out(s), Out(largest),
         )  # fmt: skip
         expected, em, es, el = reference.adam(
-            expected, 0.5 * g.astype(float), em, es, el, t=t, lr=0.01, betas=betas, eps=eps, inside=inside,
-            correct=correct, amsgrad=amsgrad, weight_decay=0.01,
+            reference.decoupled(expected, lr=0.01, weight_decay=0.01) if decoupled else expected, 0.5 * g.astype(float),
+            em, es, el, t=t, lr=0.01, betas=betas, eps=eps, inside=inside, correct=correct, amsgrad=amsgrad,
+            weight_decay=0.0 if decoupled else 0.01,
         )  # fmt: skip
     np.testing.assert_allclose(w, expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("inside", [False, True])
+def test_adagrad(rng, inside, size, dtype):
+    w, gradients = problem(rng, size, dtype)
+    expected, et, total, eps = w.astype(float), np.full(size, 0.1), np.full(size, 0.1, dtype), 1e-3
+    for t, g in enumerate(gradients, 1):
+        w, total = every_way(
+            kernels.adagrad_update, g, t, 0.1, 0.05, eps if inside else 0.0, 0.0 if inside else eps, 0.01, 0.5, Out(w), Out(total)
+        )
+        expected, et = reference.adagrad(
+            expected, 0.5 * g.astype(float), et, t=t, lr=0.1, lr_decay=0.05, eps=eps, inside=inside, weight_decay=0.01
+        )
+    np.testing.assert_allclose(w, expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", SIZES)
+def test_adadelta(rng, size, dtype):
+    w, gradients = problem(rng, size, dtype)
+    expected, es, ec = w.astype(float), np.zeros(size), np.zeros(size)
+    square, change = state(size, dtype), state(size, dtype)
+    for g in gradients:
+        w, square, change = every_way(kernels.adadelta_update, g, 1.0, 0.8, 1e-3, 0.01, 0.5, Out(w), Out(square), Out(change))
+        expected, es, ec = reference.adadelta(
+            expected, 0.5 * g.astype(float), es, ec, lr=1.0, rho=0.8, eps=1e-3, weight_decay=0.01
+        )
+    np.testing.assert_allclose(w, expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("decoupled", [False, True])
+def test_nadam(rng, decoupled, size, dtype):
+    w, gradients = problem(rng, size, dtype)
+    expected, em, es, product = w.astype(float), np.zeros(size), np.zeros(size), 1.0
+    m, s, betas = state(size, dtype), state(size, dtype), (0.8, 0.7)
+    for t, g in enumerate(gradients, 1):
+        now, later = (reference.nadam_momentum(step, betas[0], 0.1) for step in (t, t + 1))
+        product *= now
+        w, m, s = every_way(
+            kernels.nadam_update, g, t, 0.01, *betas, 1e-3, now, later, product, 0.01, decoupled, 0.5, Out(w), Out(m), Out(s)
+        )
+        expected, em, es = reference.nadam(
+            reference.decoupled(expected, lr=0.01, weight_decay=0.01) if decoupled else expected, 0.5 * g.astype(float), em, es,
+            t=t, lr=0.01, betas=betas, eps=1e-3, momentum_decay=0.1, weight_decay=0.0 if decoupled else 0.01,
+        )  # fmt: skip
+    np.testing.assert_allclose(w, expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("decoupled", [False, True])
+def test_radam_with_and_without_its_adaptive_rate(rng, decoupled, size, dtype):
+    w, gradients = problem(rng, size, dtype)
+    expected, em, es = w.astype(float), np.zeros(size), np.zeros(size)
+    m, s, betas = state(size, dtype), state(size, dtype), (0.8, 0.9)
+    for t, g in enumerate(gradients, 4):  # the rate sets in at step 6
+        w, m, s = every_way(kernels.radam_update, g, t, 0.01, *betas, 1e-3, 0.01, decoupled, 0.5, Out(w), Out(m), Out(s))
+        expected, em, es = reference.radam(
+            reference.decoupled(expected, lr=0.01, weight_decay=0.01) if decoupled else expected, 0.5 * g.astype(float), em, es,
+            t=t, lr=0.01, betas=betas, eps=1e-3, weight_decay=0.0 if decoupled else 0.01,
+        )  # fmt: skip
+    np.testing.assert_allclose(w, expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+def test_lion(rng, weight_decay, size, dtype):
+    w, gradients = problem(rng, size, dtype)
+    gradients[0][: size // 3] = 0.0  # sign(0) is 0
+    expected, em, m, betas = w.astype(float), np.zeros(size), state(size, dtype), (0.75, 0.5)
+    for g in gradients:
+        w, m = every_way(kernels.lion_update, g, 0.01, *betas, weight_decay, 0.5, Out(w), Out(m))
+        moved = reference.decoupled(expected, lr=0.01, weight_decay=weight_decay)
+        expected, em = reference.lion(moved, 0.5 * g.astype(float), em, lr=0.01, betas=betas)
+    np.testing.assert_allclose(w, expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+
+
+def test_lion_passes_nan_on():
+    w, m = np.ones(3), np.zeros(3)
+    kernels.lion_update(np.array([1.0, np.nan, -1.0]), 0.1, 0.9, 0.99, 0.0, 1.0, w, m)
+    np.testing.assert_allclose(w, [0.9, np.nan, 1.1])

@@ -78,8 +78,21 @@ BAD_SWITCHES = {"text": ("yes", TypeError), "number": (1, TypeError), "None": (N
 BAD_PAIRS = {
     "an array": (X, TypeError),
     "inputs alone": ((X,), TypeError),
-    "three of them": ((X, Y, Y), TypeError),
+    "four of them": ((X, Y, Y, Y), TypeError),
     "a dictionary": ({"x": X, "y": Y}, TypeError),
+}
+
+BAD_WEIGHTS = {
+    "a row too few": (np.ones(len(X) - 1), ValueError),
+    "a column": (np.ones((len(X), 1)), ValueError),
+    "a number": (1.0, ValueError),
+    "a negative one": (with_value(np.ones(len(X)), -1.0), ValueError),
+    "NaN": (with_value(np.ones(len(X)), NAN), ValueError),
+    "infinity": (with_value(np.ones(len(X)), INF), ValueError),
+    "beyond float32": (with_value(np.ones(len(X)), 1e300), ValueError),
+    "zeros": (np.zeros(len(X)), ValueError),
+    "text": (np.full(len(X), "1"), TypeError),
+    "objects": (np.ones(len(X), object), TypeError),
 }
 
 # method: {argument: (how to call it, bad values)}; the name in the error is the argument's, except where given
@@ -89,6 +102,9 @@ CALLS = [
     ("fit", "validation x", lambda t, v: t.fit(X, Y, validation_data=(v, Y)), BAD_X | NOT_FINITE_X),
     ("fit", "validation y", lambda t, v: t.fit(X, Y, validation_data=(X, v)), BAD_Y),
     ("fit", "validation_data", lambda t, v: t.fit(X, Y, validation_data=v), BAD_PAIRS),
+    ("fit", "sample_weight", lambda t, v: t.fit(X, Y, sample_weight=v), BAD_WEIGHTS),
+    ("fit", "validation sample_weight", lambda t, v: t.fit(X, Y, validation_data=(X, Y, v)), BAD_WEIGHTS),
+    ("evaluate", "sample_weight", lambda t, v: t.evaluate(X, Y, sample_weight=v), BAD_WEIGHTS),
     ("fit", "epochs", lambda t, v: t.fit(X, Y, epochs=v), BAD_SIZES | {"a switch": (True, TypeError), "None": (None, TypeError)}),
     ("fit", "batch_size", lambda t, v: t.fit(X, Y, batch_size=v), BAD_SIZES | {"one row": (1, ValueError)}),
     ("fit", "shuffle", lambda t, v: t.fit(X, Y, shuffle=v), BAD_SWITCHES),
@@ -277,7 +293,14 @@ def test_backward_before_forward_is_refused(make, shape):
         assert np.array_equal(inner, before)
 
 
-@pytest.mark.parametrize("loss", [fnn.CrossEntropyLoss(), fnn.MSELoss()], ids=repr)
+@pytest.mark.parametrize(
+    "loss",
+    [
+        fnn.CrossEntropyLoss(), fnn.NLLLoss(), fnn.MSELoss(), fnn.L1Loss(), fnn.HuberLoss(), fnn.PoissonNLLLoss(),
+        fnn.BCEWithLogitsLoss(),
+    ],
+    ids=repr,
+)  # fmt: skip
 def test_backward_of_a_loss_before_forward_is_refused(loss):
     with pytest.raises(ValueError, match=r"^backward: expected a forward of .*Loss"):
         loss.backward()
@@ -348,6 +371,48 @@ LAYER_CALLS = {
     "CrossEntropyLoss, labels": (lambda: fnn.CrossEntropyLoss().forward(np.ones((2, 3)), [0, 3]), ValueError, "targets"),
     "CrossEntropyLoss, shape": (lambda: fnn.CrossEntropyLoss().forward(np.ones(3), [0]), ValueError, "prediction"),
     "CrossEntropyLoss, no rows": (lambda: fnn.CrossEntropyLoss().forward(np.ones((0, 3)), []), ValueError, "prediction"),
+    "CrossEntropyLoss, negative weights": (lambda: fnn.CrossEntropyLoss([1.0, -1.0]), ValueError, "class_weight"),
+    "CrossEntropyLoss, weights of 0": (lambda: fnn.CrossEntropyLoss([0.0, 0.0]), ValueError, "class_weight"),
+    "CrossEntropyLoss, a number as weights": (lambda: fnn.CrossEntropyLoss(2.0), ValueError, "class_weight"),
+    "CrossEntropyLoss, too few weights": (
+        lambda: fnn.CrossEntropyLoss([1.0, 2.0]).forward(np.ones((1, 3)), [0]),
+        ValueError,
+        "class_weight",
+    ),
+    "CrossEntropyLoss, ignore_index": (lambda: fnn.CrossEntropyLoss(ignore_index=1.0), TypeError, "ignore_index"),
+    "CrossEntropyLoss, ignored probabilities": (
+        lambda: fnn.CrossEntropyLoss(ignore_index=1).forward(np.ones((1, 2)), [[0.5, 0.5]]),
+        ValueError,
+        "ignore_index",
+    ),
+    "CrossEntropyLoss, a label that is not ignored": (
+        lambda: fnn.CrossEntropyLoss(ignore_index=-1).forward(np.ones((2, 3)), [-1, -2]),
+        ValueError,
+        "targets",
+    ),
+    "CrossEntropyLoss, sample_weight": (
+        lambda: fnn.CrossEntropyLoss().forward(np.ones((1, 2)), [0], [1.0, 2.0]),
+        ValueError,
+        "sample_weight",
+    ),
+    "NLLLoss, probabilities": (lambda: fnn.NLLLoss().forward(np.ones((1, 2)), [[0.5, 0.5]]), (ValueError, TypeError), "targets"),
+    "NLLLoss, NaN weights": (lambda: fnn.NLLLoss([1.0, NAN]), ValueError, "class_weight"),
+    "BCEWithLogitsLoss, targets": (lambda: fnn.BCEWithLogitsLoss().forward(np.ones((1, 1)), [2]), ValueError, "target"),
+    "BCEWithLogitsLoss, pos_weight": (lambda: fnn.BCEWithLogitsLoss(pos_weight=-1.0), ValueError, "pos_weight"),
+    "BCEWithLogitsLoss, too many": (
+        lambda: fnn.BCEWithLogitsLoss(pos_weight=[1.0, 2.0]).forward(np.ones((1, 3)), [[0, 1, 0]]),
+        ValueError,
+        "pos_weight",
+    ),
+    "HuberLoss, delta": (lambda: fnn.HuberLoss(delta=0.0), ValueError, "delta"),
+    "PoissonNLLLoss, eps": (lambda: fnn.PoissonNLLLoss(eps=0.0), ValueError, "eps"),
+    "PoissonNLLLoss, log_input": (lambda: fnn.PoissonNLLLoss(log_input=1), TypeError, "log_input"),
+    "PoissonNLLLoss, counts": (lambda: fnn.PoissonNLLLoss().forward(np.ones((1, 1)), [-1]), ValueError, "target"),
+    "MSELoss, sample_weight": (
+        lambda: fnn.MSELoss().forward(np.ones((2, 2)), np.ones((2, 2)), np.ones((2, 2))),
+        ValueError,
+        "sample_weight",
+    ),
     "MSELoss, reduction": (lambda: fnn.MSELoss(reduction=None), ValueError, "reduction"),
     "MSELoss, shape": (lambda: fnn.MSELoss().forward(np.ones((3, 2)), np.ones(3)), ValueError, "targets"),
     "MSELoss, no rows": (lambda: fnn.MSELoss().forward(np.ones((0, 1)), np.ones(0)), ValueError, "prediction"),

@@ -110,3 +110,106 @@ def test_weights_inside_nested_models_are_penalised_once():
 def test_bad_arguments_are_refused_by_name(make, error, argument):
     with pytest.raises(error, match=rf"^{argument}: expected"):
         make()
+
+
+# proximal steps, bounds, clipping by value
+
+AFTER = {
+    "proximal L1": {"regularizer": fnn.L1(0.02, proximal=True)},
+    "proximal L1 by rows": {"regularizer": fnn.L1(0.5, scale="rows", proximal=True)},
+    "elastic net, its L1 proximal": {"regularizer": fnn.ElasticNet(0.02, 0.01, proximal=True)},
+    "max-norm": {"constraint": fnn.MaxNorm(0.7)},
+    "clipping by value": {"clip_value": 1e-3},
+    "all, under a schedule by steps": {
+        "regularizer": fnn.L1(0.02, proximal=True),
+        "constraint": fnn.MaxNorm(0.7),
+        "clip_value": 1e-3,
+        "clip_norm": 1e-3,
+        "schedule": fnn.LinearLR(start_factor=0.1, total_iters=20, per="step"),
+    },
+}
+
+
+@pytest.mark.parametrize("options", AFTER.values(), ids=AFTER.keys())
+def test_both_roads_agree(options):
+    x, y = blobs()
+    weights, curves = [], []
+    for compiled in (True, False):
+        trainer = fnn.Trainer(
+            small_model(dtype=np.float64), fnn.CrossEntropyLoss(), fnn.SGD(lr=0.05, momentum=0.9), compiled=compiled, **options
+        )
+        curves.append(trainer.fit(x, y, epochs=3, batch_size=16, progress=False))
+        weights.append(trainer.model.flat_parameters)
+    np.testing.assert_allclose(weights[0], weights[1], rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(curves[0]["loss"], curves[1]["loss"], rtol=1e-10)
+    if "regularizer" in options:
+        np.testing.assert_allclose(curves[0]["penalty"], curves[1]["penalty"], rtol=1e-10)
+
+
+def test_a_proximal_step_is_the_soft_threshold_after_the_update():
+    x, y = blobs()
+    plain, proximal = small_model(dtype=np.float64), small_model(dtype=np.float64)
+    fnn.Trainer(plain, fnn.CrossEntropyLoss(), fnn.SGD(lr=0.1)).fit(x, y, epochs=1, batch_size=len(x), progress=False)
+    trainer = fnn.Trainer(proximal, fnn.CrossEntropyLoss(), fnn.SGD(lr=0.1), regularizer=fnn.L1(0.5, proximal=True))
+    history = trainer.fit(x, y, epochs=1, batch_size=len(x), progress=False)
+    for a, b in zip(weights(plain), weights(proximal), strict=True):
+        np.testing.assert_allclose(b, np.sign(a) * np.maximum(np.abs(a) - 0.05, 0.0), atol=1e-15)
+        assert (b == 0.0).any()
+    np.testing.assert_allclose(proximal[0].bias, plain[0].bias, atol=1e-15)
+    start = sum(np.abs(w).sum() for w in weights(small_model(dtype=np.float64)))
+    assert history["penalty"][0] == pytest.approx(0.5 * start, rel=1e-12)
+
+
+def test_proximal_l1_makes_zeros_where_the_subgradient_makes_none():
+    x, y = blobs()
+    zeros = []
+    for proximal in (False, True):
+        model = small_model()
+        trainer = fnn.Trainer(model, fnn.CrossEntropyLoss(), fnn.SGD(lr=0.1), regularizer=fnn.L1(0.2, proximal=proximal))
+        trainer.fit(x, y, epochs=60, batch_size=16, progress=False)
+        zeros.append(sum(int((w == 0.0).sum()) for w in weights(model)))
+    assert zeros[0] == 0
+    assert zeros[1] > 25
+
+
+def test_max_norm_bounds_the_incoming_weights_of_every_unit():
+    x, y = blobs()
+    model = small_model()
+    fnn.Trainer(model, fnn.CrossEntropyLoss(), fnn.Adam(lr=0.05), constraint=fnn.MaxNorm(0.5)).fit(x, y, epochs=5, progress=False)
+    for w in weights(model):
+        assert (np.linalg.norm(w, axis=0) <= 0.5 * (1 + 1e-6)).all()
+    assert max(np.linalg.norm(w, axis=0).max() for w in weights(model)) > 0.49
+
+
+def test_clip_grad_value_cuts_each_element():
+    net = model()
+    net.flat_gradients[:] = np.linspace(-2.0, 2.0, net.flat_gradients.size)
+    fnn.clip_grad_value_(net, 0.5)
+    assert net.flat_gradients.min() >= -0.5
+    assert net.flat_gradients.max() <= 0.5
+    assert (np.abs(net.flat_gradients) < 0.5).any()
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "name"),
+    [
+        (lambda: fnn.L1(0.1, proximal=1), TypeError, "proximal"),
+        (lambda: fnn.MaxNorm(0.0), ValueError, "largest"),
+        (lambda: fnn.clip_grad_value_(model(), -1.0), ValueError, "clip_value"),
+        (lambda: fnn.Trainer(small_model(), fnn.MSELoss(), fnn.Adam(), clip_value=0.0), ValueError, "clip_value"),
+        (lambda: fnn.Trainer(small_model(), fnn.MSELoss(), fnn.Adam(), constraint=3.0), TypeError, "constraint"),
+        (
+            lambda: fnn.gradcheck(model(), np.ones((4, FEATURES)), regularizer=fnn.L1(0.1, proximal=True)),
+            ValueError,
+            "regularizer",
+        ),
+    ],
+)
+def test_bad_settings_are_refused(make, error, name):
+    with pytest.raises(error, match=f"^{name}"):
+        make()
+
+
+def test_reprs_rebuild():
+    for one in (fnn.L1(0.1, proximal=True), fnn.ElasticNet(0.1, 0.2, half=True, proximal=True), fnn.MaxNorm(2.0), fnn.L1(0.2)):
+        assert repr(eval(repr(one), vars(fnn).copy())) == repr(one)

@@ -13,13 +13,18 @@ torch = pytest.importorskip("torch")
 
 pytestmark = [pytest.mark.peer, pytest.mark.usefixtures("one_torch_thread")]
 
-STEPS = 50
+STEPS = 100
 CHECKED = (0, 1, STEPS // 2, STEPS - 1)  # the first steps, the first with another learning rate, the last
 LR = 0.003
 SMALL = ((1,), (7,), (13, 5), (3, 1, 11), (9_973,))
 EPS = 1e-6  # with 1e-8 a gradient that its weight's decay cancels at the first step, but for rounding, would show
-LARGEST = {"SGD": 170_003, "RMSprop": 90_001, "Adam": 70_001}  # the rule goes parallel for it
-RULES = {"SGD": torch.optim.SGD, "RMSprop": torch.optim.RMSprop, "Adam": torch.optim.Adam}
+LARGEST = {"SGD": 170_003, "RMSprop": 90_001, "Adam": 70_001} | dict.fromkeys(
+    ("AdamW", "Adagrad", "Adadelta", "NAdam", "RAdam", "Lion", "SGDW"), 90_001
+)  # the rule goes parallel for it
+RULES = {
+    name: getattr(torch.optim, name) for name in ("SGD", "RMSprop", "Adam", "AdamW", "Adagrad", "Adadelta", "NAdam", "RAdam")
+}
+KERNELS = {"AdamW": "adam"}
 # of the way that an element has gone, and of the largest parameter, which bounds what rounding its sums can do
 TOLERANCE = {np.float64: (1e-10, 1e-13), np.float32: (1e-4, 2e-6)}
 
@@ -49,6 +54,35 @@ ADAM_OPTIONS = [
         ({"eps": EPS}, {"betas": (0.8, 0.95), "eps": 1e-3}, {"betas": (0.0, 0.9), "eps": EPS}), (False, True), (0.0, 0.05)
     )
 ]
+
+OTHER_OPTIONS = [
+    (name, dict(zip(options, values, strict=True)))
+    for name, options in {
+        "AdamW": {"eps": (EPS, 1e-3), "betas": ((0.9, 0.999), (0.8, 0.95)), "amsgrad": (False, True), "weight_decay": (0.0, 0.5)},
+        "Adagrad": {
+            "eps": (1e-10, 1e-3), "lr_decay": (0.0, 0.1), "initial_accumulator_value": (0.0, 0.3), "weight_decay": (0.0, 0.05),
+        },
+        "Adadelta": {"rho": (0.9, 0.5), "eps": (EPS, 1e-3), "weight_decay": (0.0, 0.05)},
+        "NAdam": {
+            "eps": (1e-4, 1e-2), "betas": ((0.9, 0.999), (0.8, 0.95)), "momentum_decay": (4e-3, 0.1), "weight_decay": (0.0, 0.05),
+            "decoupled_weight_decay": (False, True),
+        },
+        "RAdam": {
+            "eps": (1e-4, 1e-2), "betas": ((0.9, 0.999), (0.8, 0.9)), "weight_decay": (0.0, 0.05),
+            "decoupled_weight_decay": (False, True),
+        },
+    }.items()
+    for values in itertools.product(*options.values())
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def scalars_in_float64():
+    """torch keeps NAdam's product of momenta in its default dtype, whatever the parameters' is."""
+    kept = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(kept)
 
 
 def name_of(options):
@@ -146,6 +180,11 @@ def test_adam_follows_torch_for_every_option(options, rng):
     follow_torch("Adam", options, rng, np.float64)
 
 
+@pytest.mark.parametrize(("rule", "options"), OTHER_OPTIONS, ids=lambda part: part if isinstance(part, str) else name_of(part))
+def test_the_other_rules_follow_torch_for_every_option(rule, options, rng):
+    follow_torch(rule, options, rng, np.float64)
+
+
 @pytest.mark.parametrize(
     ("rule", "options"),
     [
@@ -157,6 +196,11 @@ def test_adam_follows_torch_for_every_option(options, rng):
         ("RMSprop", {"eps": 1e-3, "momentum": 0.9, "centered": True}),
         ("Adam", {}),
         ("Adam", {"betas": (0.8, 0.95), "eps": 1e-4, "amsgrad": True, "weight_decay": 0.05}),
+        ("AdamW", {"weight_decay": 0.1}),
+        ("Adagrad", {"initial_accumulator_value": 0.1}),
+        ("Adadelta", {"eps": 1e-4}),
+        ("NAdam", {"eps": 1e-2}),
+        ("RAdam", {"eps": 1e-2, "betas": (0.9, 0.99)}),
     ],
 )
 def test_float32_follows_torch_to_single_precision(rule, options, rng):
@@ -216,7 +260,7 @@ def test_the_state_after_training_is_torchs(rule, options, names, rng):
 
 @pytest.mark.parametrize("rule", RULES)
 def test_the_largest_array_is_updated_in_parallel_and_the_small_ones_are_not(rule, rng, monkeypatch):
-    kernel = getattr(kernels, f"{rule.lower()}_update")
+    kernel = getattr(kernels, f"{KERNELS.get(rule, rule.lower())}_update")
     sizes = {"serial": [], "parallel": []}
     for build, seen in sizes.items():
         monkeypatch.setattr(kernel, build, _noting(getattr(kernel, build), seen))
@@ -234,6 +278,36 @@ def _noting(build, seen):
 
 
 # what torch has not
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_sgdw_follows_its_formula(momentum, rng):
+    def formula(w):
+        v = np.zeros_like(w)
+
+        def move(g, lr):
+            w[...] = w - lr * 0.05 * w
+            v[...] = momentum * v + g
+            w[...] = w - lr * v
+
+        return move
+
+    follow_formula(fnn.SGDW(lr=LR, momentum=momentum, weight_decay=0.05), formula, rng)
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.5])
+@pytest.mark.parametrize("betas", [(0.9, 0.99), (0.95, 0.98)])
+def test_lion_follows_its_formula(betas, weight_decay, rng):
+    def formula(w):
+        m = np.zeros_like(w)
+
+        def move(g, lr):
+            w[...] = w - lr * (np.sign(betas[0] * m + (1 - betas[0]) * g) + weight_decay * w)
+            m[...] = betas[1] * m + (1 - betas[1]) * g
+
+        return move
+
+    follow_formula(fnn.Lion(lr=LR, betas=betas, weight_decay=weight_decay), formula, rng)
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.05])

@@ -42,6 +42,13 @@ RULES = {
     "Adam": lambda: fnn.Adam(lr=1e-3, weight_decay=1e-3),
     "AMSGrad": lambda: fnn.Adam(lr=1e-3, amsgrad=True, eps_inside_sqrt=True),
     "Adam uncorrected": lambda: fnn.Adam(lr=1e-3, bias_correction=False),
+    "AdamW": lambda: fnn.AdamW(lr=1e-3, weight_decay=0.1),
+    "SGDW": lambda: fnn.SGDW(lr=1e-3, momentum=0.9, weight_decay=0.1),
+    "Adagrad": lambda: fnn.Adagrad(lr=1e-3, lr_decay=0.1, initial_accumulator_value=0.1),
+    "Adadelta": lambda: fnn.Adadelta(lr=0.1, weight_decay=1e-3),
+    "NAdam": lambda: fnn.NAdam(lr=1e-3, weight_decay=1e-3, decoupled_weight_decay=True),
+    "RAdam": lambda: fnn.RAdam(lr=1e-3, betas=(0.9, 0.95), weight_decay=1e-3),
+    "Lion": lambda: fnn.Lion(lr=1e-4, weight_decay=0.1),
 }
 
 
@@ -103,6 +110,18 @@ def test_both_roads_agree_on_every_other_layer(rng, dtype):
         for compiled in (True, False)
     ]
     compare(*roads, 1e-12 if dtype == np.float64 else 1e-5)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_log_softmax_and_its_loss_are_cross_entropy(rng, compiled):
+    x, targets = data(rng)
+    ends = []
+    for end, loss in (([fnn.LogSoftmax()], fnn.NLLLoss()), ([], fnn.CrossEntropyLoss())):
+        model = fnn.Sequential(fnn.Linear(FEATURES, 9), fnn.GELU(), fnn.Linear(9, CLASSES), *end, seed=0, dtype=np.float64)
+        trainer, history = train(model, loss, fnn.Adam(), x, targets["labels"], compiled)
+        ends.append((model.flat_parameters, history["loss"], trainer.predict_proba(x)))
+    for one, other in zip(*ends, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9)
 
 
 def test_settings_of_layers_changed_between_epochs_are_followed(rng):

@@ -20,8 +20,9 @@ import numpy as np
 from numba import prange
 
 from .._jit import apart, kernel
-from ._math import decay, exp, log
+from ._math import log
 from ._rows import tile_rows
+from ._softmax import add, exponentials, is_largest, largest, less_top, scaled_shares, sum_of, top_of
 from ._views import on_stack, view_at
 
 __all__ = [
@@ -37,67 +38,93 @@ __all__ = [
 
 _CHUNK = 8192
 _NARROW, _ROWS = 32, 64  # at most so many columns, and rows side by side, in the turned form
-_LANES, _HALVES = 32, (16, 8, 4, 2, 1)  # of longer rows
-_turned, _side_by_side, _lanes = on_stack(_NARROW * _ROWS), on_stack(_ROWS), on_stack(_LANES)
+_turned, _side_by_side = on_stack(_NARROW * _ROWS), on_stack(_ROWS)
+
+
+# The largest logit and log Σ e^(z - max z) are kept apart: their sum would be rounded at the size of the logits, and with it
+# every softmax in backward. Where the largest logit is infinite, all that follows is NaN.
 
 
 @apart
-def _log_sum_exp(row, scratch):
-    """The largest logit of a row, and log Σ e^(z - it); scratch is a row for the exponentials, whose loop then vectorises.
-
-    The two are kept apart: their sum would be rounded at the size of the logits, and with it every softmax in backward.
-    """
-    top = row[0]
-    for j in range(1, row.size):
-        top = row[j] if row[j] > top else top
-    for j in range(row.size):
-        scratch[j] = exp(row[j] - top)  # NaN where top is infinite: so is all that follows
-    total = 0.0
-    for j in range(row.size):
-        total += scratch[j]
-    return top, row.dtype.type(math.log(total))
+def _exponentials_of_rows(z, k, i0, i1, tops, out):
+    """e^(z - max z) of rows i0 to i1 - 1, few enough for the L1 cache."""
+    for i in range(i0, i1):
+        tops[i] = top_of(z, i * k, k)
+    for i in range(i0, i1):
+        less_top(view_at(z, i * k, (k,)), tops[i], view_at(out, i * k, (k,)))
+    exponentials(out, i0 * k, i1 * k)
 
 
 @apart
-def _label_loss(z, label, smoothing, scratch):
-    """The two parts of log Σ eᶻ, and the loss of a row against its label."""
-    top, log_sum = _log_sum_exp(z, scratch)
-    loss = log_sum + (top - z[label])
-    if smoothing > 0.0:
-        mean = 0.0
-        for j in range(z.size):
-            mean += top - z[j]
-        loss = (1.0 - smoothing) * loss + smoothing * (log_sum + mean / z.size)
-    return top, log_sum, loss
+def _label_losses(z, labels, k, smoothing, i0, i1, scratch, tops, log_sums, losses):
+    _exponentials_of_rows(z, k, i0, i1, tops, scratch)
+    for i in range(i0, i1):
+        first, top = i * k, tops[i]
+        log_sum = z.dtype.type(math.log(sum_of(scratch, first, k)))
+        loss = log_sum + (top - z[first + labels[i]])
+        if smoothing > 0.0:
+            mean = 0.0
+            for e in range(first, first + k):
+                mean += top - z[e]
+            loss = (1.0 - smoothing) * loss + smoothing * (log_sum + mean / k)
+        log_sums[i], losses[i] = log_sum, loss
 
 
 @apart
-def _label_gradient(weight, z, label, hit, everywhere, top, log_sum, dz):
-    zero = z.dtype.type(0.0)
+def _soft_losses(z, t, k, smoothing, i0, i1, scratch, tops, log_sums, losses):
+    everywhere, hit = z.dtype.type(smoothing / k), z.dtype.type(1.0 - smoothing)
+    _exponentials_of_rows(z, k, i0, i1, tops, scratch)
+    for i in range(i0, i1):
+        first, top = i * k, tops[i]
+        log_sum = z.dtype.type(math.log(sum_of(scratch, first, k)))
+        loss = 0.0
+        for e in range(first, first + k):
+            share = t[e] * hit + everywhere
+            if share != 0.0:  # 0 · ∞ is nothing here
+                loss += share * (log_sum + (top - z[e]))
+        log_sums[i], losses[i] = log_sum, loss
+
+
+@apart
+def _less_both(z, top, log_sum, out):
     for j in range(z.size):
-        target = everywhere + (hit if j == label else zero)
-        dz[j] = weight * (exp((z[j] - top) - log_sum) - target)
+        out[j] = (z[j] - top) - log_sum
 
 
 @apart
-def _soft_loss(z, t, smoothing, scratch):
-    """The two parts of log Σ eᶻ, and the loss of a row against probabilities."""
-    top, log_sum = _log_sum_exp(z, scratch)
-    loss = 0.0
-    for j in range(z.size):
-        share = (1.0 - smoothing) * t[j] + smoothing / z.size
-        if share != 0.0:  # 0 · ∞ is nothing here
-            loss += share * (log_sum + (top - z[j]))
-    return top, log_sum, loss
+def _softmax_of_rows(z, k, i0, i1, tops, log_sums, out):
+    for i in range(i0, i1):
+        _less_both(view_at(z, i * k, (k,)), tops[i], log_sums[i], view_at(out, i * k, (k,)))
+    exponentials(out, i0 * k, i1 * k)
 
 
 @apart
-def _soft_gradient(weight, z, t, hit, everywhere, top, log_sum, dz):
-    total = z.dtype.type(0.0)
-    for j in range(z.size):
+def _label_gradients(weights, z, labels, k, smoothing, i0, i1, tops, log_sums, dz):
+    everywhere, hit, one = z.dtype.type(smoothing / k), z.dtype.type(1.0 - smoothing), z.dtype.type(1.0)
+    _softmax_of_rows(z, k, i0, i1, tops, log_sums, dz)
+    for i in range(i0, i1):
+        place = i * k + labels[i]
+        share = dz[place]
+        scaled_shares(view_at(dz, i * k, (k,)), weights[i], one, everywhere)
+        dz[place] = weights[i] * (share - (everywhere + hit))
+
+
+@apart
+def _soft_gradient(weight, t, hit, everywhere, dz):
+    """From the softmax in dz."""
+    total = t.dtype.type(0.0)
+    for j in range(t.size):
         total += t[j] * hit + everywhere
-    for j in range(z.size):
-        dz[j] = weight * (total * exp((z[j] - top) - log_sum) - (t[j] * hit + everywhere))
+    for j in range(t.size):
+        dz[j] = weight * (total * dz[j] - (t[j] * hit + everywhere))
+
+
+@apart
+def _soft_gradients(weights, z, t, k, smoothing, i0, i1, tops, log_sums, dz):
+    everywhere, hit = z.dtype.type(smoothing / k), z.dtype.type(1.0 - smoothing)
+    _softmax_of_rows(z, k, i0, i1, tops, log_sums, dz)
+    for i in range(i0, i1):
+        _soft_gradient(weights[i], view_at(t, i * k, (k,)), hit, everywhere, view_at(dz, i * k, (k,)))
 
 
 @kernel
@@ -109,10 +136,10 @@ def cross_entropy_forward(logits, labels, smoothing, scratch, log_sums, losses):
     """
     m, k = logits.shape
     rows = tile_rows(k)
+    z, room = logits.reshape(m * k), scratch.reshape(m * k)
     for tile in prange((m + rows - 1) // rows):
         first = np.intp(tile) * rows
-        for i in range(first, min(m, first + rows)):
-            log_sums[0, i], log_sums[1, i], losses[i] = _label_loss(logits[i], labels[i], smoothing, scratch[i])
+        _label_losses(z, labels, k, smoothing, first, min(m, first + rows), room, log_sums[0], log_sums[1], losses)
 
 
 @kernel
@@ -124,94 +151,10 @@ def cross_entropy_backward(dlosses, logits, labels, smoothing, log_sums, dlogits
     """
     m, k = logits.shape
     rows = tile_rows(k)
-    everywhere, hit = logits.dtype.type(smoothing / k), logits.dtype.type(1.0 - smoothing)
+    z, dz = logits.reshape(m * k), dlogits.reshape(m * k)
     for tile in prange((m + rows - 1) // rows):
         first = np.intp(tile) * rows
-        for i in range(first, min(m, first + rows)):
-            _label_gradient(dlosses[i], logits[i], labels[i], hit, everywhere, log_sums[0, i], log_sums[1, i], dlogits[i])
-
-
-# Workers with branches take whole arrays and a row's place in them: there a view of the row would cost two atomic operations on
-# the array's count of references, 13 ns. Loops that are to vectorise take views.
-
-
-@apart
-def _less(z, top, out):
-    for j in range(z.size):
-        out[j] = z[j] - top
-
-
-@apart
-def _share(out, scale, share, everywhere):
-    for j in range(out.size):
-        out[j] = scale * (out[j] * share - everywhere)
-
-
-@apart
-def _exponentials(piece):
-    for i in range(piece.size):
-        piece[i] = decay(piece[i])
-
-
-@apart
-def _add(column, values):
-    for r in range(column.size):
-        values[r] += column[r]
-
-
-# A row of more columns is folded into lanes, and these in halves: 256 rows of 1000 take 130 µs, where they took 270 with one
-# largest value and four sums a row (float32, AVX-512, Zen 5).
-
-
-@apart
-def _keep_larger(piece, lanes):
-    for lane in range(piece.size):
-        lanes[lane] = piece[lane] if piece[lane] > lanes[lane] else lanes[lane]
-
-
-@apart
-def _top_of_long(z, first, k, lanes):
-    for lane in range(_LANES):
-        lanes[lane] = z[first + lane]
-    for j in range(_LANES, k, _LANES):
-        _keep_larger(view_at(z, first + j, (min(_LANES, k - j),)), lanes)
-    for width in _HALVES:
-        _keep_larger(view_at(lanes, width, (width,)), lanes)
-    return lanes[0]
-
-
-@apart
-def _sum_of_long(y, first, k, lanes):
-    for lane in range(_LANES):
-        lanes[lane] = y[first + lane]
-    for j in range(_LANES, k, _LANES):
-        _add(view_at(y, first + j, (min(_LANES, k - j),)), lanes)
-    for width in _HALVES:
-        _add(view_at(lanes, width, (width,)), lanes)
-    return lanes[0]
-
-
-@apart
-def largest(z, first, k):
-    """Where in z[first : first + k] the first largest value stands; NaN counts as the largest, as in NumPy's argmax."""
-    best = 0
-    for j in range(1, k):
-        if z[first + j] > z[first + best] or (math.isnan(z[first + j]) and not math.isnan(z[first + best])):
-            best = j
-    return best
-
-
-@apart
-def _is_largest(z, first, k, label, top, total):
-    """Whether the label is the place that `largest` finds; total, Σ e^(z - top), is NaN where one of z is."""
-    if math.isnan(total):
-        return largest(z, first, k) == label
-    ties = 0
-    if z[first + label] == top:
-        for j in range(first, first + label):
-            ties += z[j] == top
-        return ties == 0
-    return False
+        _label_gradients(dlosses, z, labels, k, smoothing, first, min(m, first + rows), log_sums[0], log_sums[1], dz)
 
 
 @apart
@@ -219,15 +162,14 @@ def _fused_rows(z, labels, k, smoothing, weight, i0, i1, losses, hits, dz):
     """Rows i0 to i1 - 1, few enough for the L1 cache. The exponentials of all rows are taken in one loop, which vectorises."""
     everywhere, hit = z.dtype.type(smoothing / k), z.dtype.type(1.0 - smoothing)
     scale, zero, one = z.dtype.type(weight), z.dtype.type(0.0), z.dtype.type(1.0)
-    lanes = _lanes(z)
     for i in range(i0, i1):
-        losses[i] = _top_of_long(z, i * k, k, lanes)
+        losses[i] = top_of(z, i * k, k)
     for i in range(i0, i1):
-        _less(view_at(z, i * k, (k,)), losses[i], view_at(dz, i * k, (k,)))
-    _exponentials(view_at(dz, i0 * k, ((i1 - i0) * k,)))
+        less_top(view_at(z, i * k, (k,)), losses[i], view_at(dz, i * k, (k,)))
+    exponentials(dz, i0 * k, i1 * k)
     for i in range(i0, i1):
         first, label, top = i * k, labels[i], losses[i]
-        total = _sum_of_long(dz, first, k, lanes)
+        total = sum_of(dz, first, k)
         log_sum = z.dtype.type(math.log(total))
         loss = log_sum + (top - z[first + label])
         if smoothing > 0.0:
@@ -236,8 +178,8 @@ def _fused_rows(z, labels, k, smoothing, weight, i0, i1, losses, hits, dz):
                 mean += top - z[e]
             loss = (1.0 - smoothing) * loss + smoothing * (log_sum + mean / k)
         losses[i] = loss
-        hits[i] = one if _is_largest(z, first, k, label, top, total) else zero
-        _share(view_at(dz, first, (k,)), scale, one / total, everywhere)
+        hits[i] = one if is_largest(z, first, k, label, top, total) else zero
+        scaled_shares(view_at(dz, first, (k,)), scale, one / total, everywhere)
         dz[first + label] -= scale * hit
 
 
@@ -300,11 +242,11 @@ def _fused_narrow_rows(z, labels, k, smoothing, weight, losses, hits, dz):
         _keep_largest(view_at(t, j * rows, (rows,)), z.dtype.type(j), top, best)
     for j in range(k):
         _subtract(view_at(t, j * rows, (rows,)), top)
-    _exponentials(view_at(t, 0, (k * rows,)))
+    exponentials(t, 0, k * rows)
     for r in range(rows):
         total[r] = zero
     for j in range(k):
-        _add(view_at(t, j * rows, (rows,)), total)
+        add(view_at(t, j * rows, (rows,)), total)
     _logarithms(view_at(total, 0, (rows,)), log_sum)
     for j in range(k):
         _shares(view_at(t, j * rows, (rows,)), total, scale, everywhere)
@@ -357,10 +299,10 @@ def soft_cross_entropy_forward(logits, targets, smoothing, scratch, log_sums, lo
     """
     m, k = logits.shape
     rows = tile_rows(k)
+    z, t, room = logits.reshape(m * k), targets.reshape(m * k), scratch.reshape(m * k)
     for tile in prange((m + rows - 1) // rows):
         first = np.intp(tile) * rows
-        for i in range(first, min(m, first + rows)):
-            log_sums[0, i], log_sums[1, i], losses[i] = _soft_loss(logits[i], targets[i], smoothing, scratch[i])
+        _soft_losses(z, t, k, smoothing, first, min(m, first + rows), room, log_sums[0], log_sums[1], losses)
 
 
 @kernel
@@ -372,11 +314,10 @@ def soft_cross_entropy_backward(dlosses, logits, targets, smoothing, log_sums, d
     """
     m, k = logits.shape
     rows = tile_rows(k)
-    everywhere, hit = logits.dtype.type(smoothing / k), logits.dtype.type(1.0 - smoothing)
+    z, t, dz = logits.reshape(m * k), targets.reshape(m * k), dlogits.reshape(m * k)
     for tile in prange((m + rows - 1) // rows):
         first = np.intp(tile) * rows
-        for i in range(first, min(m, first + rows)):
-            _soft_gradient(dlosses[i], logits[i], targets[i], hit, everywhere, log_sums[0, i], log_sums[1, i], dlogits[i])
+        _soft_gradients(dlosses, z, t, k, smoothing, first, min(m, first + rows), log_sums[0], log_sums[1], dz)
 
 
 @apart

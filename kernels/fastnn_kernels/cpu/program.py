@@ -14,17 +14,31 @@ from numba.extending import intrinsic
 
 from .._jit import kernel
 
-__all__ = ["COUNTERS", "FIRST", "PENALTY", "ROWS", "SCALE", "SCORE", "STOP", "TOTAL", "Context", "run_steps"]
+__all__ = [
+    "COUNTED",
+    "COUNTERS",
+    "FIRST",
+    "PENALTY",
+    "ROWS",
+    "SCALE",
+    "SCORE",
+    "STOP",
+    "TOTAL",
+    "WEIGHT",
+    "Context",
+    "run_steps",
+]
 
 ROWS, FIRST, COUNTERS = range(3)  # in state: rows of the present batch; the place of its first row in order; counters follow
-TOTAL, PENALTY, SCORE, SCALE, STOP = range(5)  # in results: sums over rows; the gradient's scale; whether to stop
+# in results: sums over rows; the gradient's scale; whether to stop; what losses with weights divide TOTAL and SCORE by
+TOTAL, PENALTY, SCORE, SCALE, STOP, WEIGHT, COUNTED = range(7)
 
 
 class Context(NamedTuple):
     """What all instructions of a program share. 1-D, C-contiguous; floats are of the network's dtype."""
 
     state: Any  # int64: ROWS, FIRST, and counters such as dropout's steps
-    results: Any  # float64: TOTAL, PENALTY, SCORE, SCALE, STOP
+    results: Any  # float64: TOTAL, PENALTY, SCORE, SCALE, STOP, WEIGHT, COUNTED
     parameters: Any
     gradients: Any
     buffers: Any
@@ -37,6 +51,7 @@ class Context(NamedTuple):
     order: Any  # int64: row numbers in the order of this epoch
     labels: Any  # int64: of the rows in that order
     targets: Any  # floats: rows of targets, in the inputs' own order
+    row_weights: Any  # floats: of the rows in the order of this epoch; empty where all count alike
 
 
 @intrinsic

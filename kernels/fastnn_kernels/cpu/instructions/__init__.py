@@ -8,8 +8,42 @@ The rooms are apart so that a changed kernel is compiled anew alone: what an ins
 what that imports.
 """
 
-from . import augmentation, averages, data, layers, losses, rates, rules, smooth_activations, softmax
+from ..optimizers import adadelta, adagrad, adam, lion, nadam, radam, rmsprop, sgd
+from . import (
+    augmentation,
+    averages,
+    constraints,
+    data,
+    gradients,
+    label_losses,
+    layers,
+    losses,
+    pointwise_losses,
+    rates,
+    smooth_activations,
+    softmax,
+)
 
-__all__ = ["ROOMS", "augmentation", "averages", "data", "layers", "losses", "rates", "rules", "smooth_activations", "softmax"]
+RULES = (sgd, rmsprop, adam, adagrad, adadelta, nadam, radam, lion)
 
-ROOMS = (data, augmentation, layers, losses, rules, rates, averages, smooth_activations, softmax)
+ROOMS = (
+    data, augmentation, layers, losses, label_losses, pointwise_losses, gradients, constraints, *RULES, rates, averages,
+    smooth_activations, softmax,
+)  # fmt: skip
+
+__all__ = [
+    "ROOMS",
+    "RULES",
+    "augmentation",
+    "averages",
+    "constraints",
+    "data",
+    "gradients",
+    "label_losses",
+    "layers",
+    "losses",
+    "pointwise_losses",
+    "rates",
+    "smooth_activations",
+    "softmax",
+]
