@@ -112,6 +112,18 @@ def test_both_roads_agree_on_every_other_layer(rng, dtype):
     compare(*roads, 1e-12 if dtype == np.float64 else 1e-5)
 
 
+@pytest.mark.parametrize("compiled", [True, False])
+def test_log_softmax_and_its_loss_are_cross_entropy(rng, compiled):
+    x, targets = data(rng)
+    ends = []
+    for end, loss in (([fnn.LogSoftmax()], fnn.NLLLoss()), ([], fnn.CrossEntropyLoss())):
+        model = fnn.Sequential(fnn.Linear(FEATURES, 9), fnn.GELU(), fnn.Linear(9, CLASSES), *end, seed=0, dtype=np.float64)
+        trainer, history = train(model, loss, fnn.Adam(), x, targets["labels"], compiled)
+        ends.append((model.flat_parameters, history["loss"], trainer.predict_proba(x)))
+    for one, other in zip(*ends, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9)
+
+
 def test_settings_of_layers_changed_between_epochs_are_followed(rng):
     class Change(fnn.Callback):
         def on_epoch_end(self, trainer, epoch, logs):

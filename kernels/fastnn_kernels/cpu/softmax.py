@@ -6,7 +6,7 @@
 No exponential can overflow. A row with NaN, with +∞ or of -∞ alone becomes NaN; -∞ beside others gets probability 0.
 
 Rows of few columns are turned, some of them at a time, so that every loop runs over rows side by side and vectorises; a longer
-row is folded into lanes, and these in halves, as in `losses`. Loops of a length that the compiler knows would be unrolled.
+row is folded into lanes, and these in halves (`_softmax`). Loops of a length that the compiler knows would be unrolled.
 
 Source: Goodfellow, Bengio and Courville, "Deep Learning" (2016), 4.1 and 6.2.2.
 """
@@ -17,6 +17,7 @@ from numba import prange
 from .._jit import apart, kernel
 from ._math import decay, exp, log
 from ._rows import tile_rows
+from ._softmax import add, exponentials, less_top, sum_of, top_of
 from ._views import on_stack, view_at
 
 __all__ = ["log_softmax_backward", "log_softmax_forward", "softmax_backward", "softmax_forward"]
@@ -30,18 +31,6 @@ _turned, _side_by_side, _lanes = on_stack(_NARROW * _ROWS), on_stack(_ROWS), on_
 
 
 @apart
-def _less(x, top, y):
-    for i in range(y.size):
-        y[i] = x[i] - top
-
-
-@apart
-def _exponentials(y):
-    for i in range(y.size):
-        y[i] = decay(y[i])
-
-
-@apart
 def _scale(y, factor):
     for i in range(y.size):
         y[i] *= factor
@@ -51,12 +40,6 @@ def _scale(y, factor):
 def _products(a, b, out):
     for i in range(out.size):
         out[i] = a[i] * b[i]
-
-
-@apart
-def _add(piece, sums):
-    for i in range(piece.size):
-        sums[i] += piece[i]
 
 
 @apart
@@ -154,9 +137,9 @@ def _narrow(x, k, rows, logarithm, y):
         for j in range(k):
             _subtract(view_at(t, j * rows, (rows,)), total)
     else:
-        _exponentials(view_at(t, 0, (k * rows,)))
+        exponentials(t, 0, k * rows)
         for j in range(k):
-            _add(view_at(t, j * rows, (rows,)), total)
+            add(view_at(t, j * rows, (rows,)), total)
         for j in range(k):
             _divide(view_at(t, j * rows, (rows,)), total)
     _turn_back(t, rows, y, k)
@@ -172,7 +155,7 @@ def _narrow_backward(dy, y, k, rows, logarithm, dx):
     for j in range(k):
         column, aside = view_at(t, j * rows, (rows,)), view_at(slopes, j * rows, (rows,))
         if logarithm:
-            _add(column, total)
+            add(column, total)
         else:
             _add_products(column, aside, total)
     for j in range(k):
@@ -184,61 +167,38 @@ def _narrow_backward(dy, y, k, rows, logarithm, dx):
     _turn_back(slopes, rows, dx, k)
 
 
-# longer rows, of at least as many columns as there are lanes
+# longer rows
 
 
 @apart
-def _top(x, lanes):
+def _sum_of_exponentials(y):
+    lanes = _lanes(y)
     for lane in range(_LANES):
-        lanes[lane] = x[lane]
-    for j in range(_LANES, x.size, _LANES):
-        _keep_larger(view_at(x, j, (min(_LANES, x.size - j),)), lanes)
+        lanes[lane] = y.dtype.type(0.0)
+    for j in range(0, y.size, _LANES):
+        _add_exponentials(view_at(y, j, (min(_LANES, y.size - j),)), lanes)
     for width in _HALVES:
-        _keep_larger(view_at(lanes, width, (width,)), lanes)
+        add(view_at(lanes, width, (width,)), lanes)
     return lanes[0]
 
 
 @apart
-def _clear(lanes):
-    for lane in range(_LANES):
-        lanes[lane] = lanes.dtype.type(0.0)
-
-
-@apart
-def _folded(lanes):
-    for width in _HALVES:
-        _add(view_at(lanes, width, (width,)), lanes)
-    return lanes[0]
-
-
-@apart
-def _sum(x, lanes):
-    _clear(lanes)
-    for j in range(0, x.size, _LANES):
-        _add(view_at(x, j, (min(_LANES, x.size - j),)), lanes)
-    return _folded(lanes)
-
-
-@apart
-def _long(x, logarithm, lanes, y):
-    _less(x, _top(x, lanes), y)
+def _long(x, logarithm, y):
+    less_top(x, top_of(x, 0, x.size), y)
     if logarithm:
-        _clear(lanes)
-        for j in range(0, y.size, _LANES):
-            _add_exponentials(view_at(y, j, (min(_LANES, y.size - j),)), lanes)
-        _less(y, log(_folded(lanes)), y)
+        less_top(y, log(_sum_of_exponentials(y)), y)
     else:
-        _exponentials(y)
-        _scale(y, y.dtype.type(1.0) / _sum(y, lanes))
+        exponentials(y, 0, y.size)
+        _scale(y, y.dtype.type(1.0) / sum_of(y, 0, y.size))
 
 
 @apart
-def _long_backward(dy, y, logarithm, lanes, dx):
+def _long_backward(dy, y, logarithm, dx):
     if logarithm:
-        _log_softmax_slopes(dy, y, _sum(dy, lanes), dx)
+        _log_softmax_slopes(dy, y, sum_of(dy, 0, dy.size), dx)
     else:
         _products(dy, y, dx)
-        _softmax_slopes(dy, y, _sum(dx, lanes), dx)
+        _softmax_slopes(dy, y, sum_of(dx, 0, dx.size), dx)
 
 
 @apart
@@ -247,9 +207,8 @@ def _rows_forward(x, k, i0, i1, logarithm, y):
         size = (i1 - i0) * k
         _narrow(view_at(x, i0 * k, (size,)), k, i1 - i0, logarithm, view_at(y, i0 * k, (size,)))
     else:
-        lanes = _lanes(x)
         for i in range(i0, i1):
-            _long(view_at(x, i * k, (k,)), logarithm, lanes, view_at(y, i * k, (k,)))
+            _long(view_at(x, i * k, (k,)), logarithm, view_at(y, i * k, (k,)))
 
 
 @apart
@@ -260,9 +219,8 @@ def _rows_backward(dy, y, k, i0, i1, logarithm, dx):
             view_at(dy, first, (size,)), view_at(y, first, (size,)), k, i1 - i0, logarithm, view_at(dx, first, (size,))
         )
     else:
-        lanes = _lanes(dy)
         for i in range(i0, i1):
-            _long_backward(view_at(dy, i * k, (k,)), view_at(y, i * k, (k,)), logarithm, lanes, view_at(dx, i * k, (k,)))
+            _long_backward(view_at(dy, i * k, (k,)), view_at(y, i * k, (k,)), logarithm, view_at(dx, i * k, (k,)))
 
 
 @kernel
