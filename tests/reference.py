@@ -295,6 +295,29 @@ def penalty(w, l1, l2):
     return math.fsum(np.abs(w)), math.fsum(w * w), l1 * np.sign(w) + l2 * w
 
 
+def layernorm(x, gamma, beta, eps):
+    center = x.mean(axis=1, keepdims=True)
+    return gamma * (x - center) / np.sqrt(((x - center) ** 2).mean(axis=1, keepdims=True) + eps) + beta
+
+
+def layernorm_backward(dy, x, gamma, eps):
+    center = x - x.mean(axis=1, keepdims=True)
+    rho = 1.0 / np.sqrt((center**2).mean(axis=1, keepdims=True) + eps)
+    hat, d = center * rho, gamma * dy
+    dx = rho * (d - d.mean(axis=1, keepdims=True) - hat * (d * hat).mean(axis=1, keepdims=True))
+    return dx, (dy * hat).sum(axis=0), dy.sum(axis=0)
+
+
+def rmsnorm(x, gamma, beta, eps):
+    return gamma * x / np.sqrt((x**2).mean(axis=1, keepdims=True) + eps) + beta
+
+
+def rmsnorm_backward(dy, x, gamma, eps):
+    rho = 1.0 / np.sqrt((x**2).mean(axis=1, keepdims=True) + eps)
+    hat, d = x * rho, gamma * dy
+    return rho * (d - hat * (d * hat).mean(axis=1, keepdims=True)), (dy * hat).sum(axis=0), dy.sum(axis=0)
+
+
 def soft_threshold(w, t):
     return np.sign(w) * np.maximum(np.abs(w) - t, 0.0)
 
