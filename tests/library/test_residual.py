@@ -69,7 +69,7 @@ def test_modes_and_seeds_reach_the_branch():
 
 
 BAD = {
-    "no layers": (lambda: fnn.Residual(), ValueError, "layers"),
+    "no layers": (fnn.Residual, ValueError, "layers"),
     "no layer": (lambda: fnn.Residual(3), TypeError, r"layers\[0\]"),
     "another width": (lambda: fnn.Sequential(fnn.Residual(fnn.Linear(4, 3))), ValueError, r"layers\[0\]: .*cannot be added"),
     "inner widths": (
