@@ -14,7 +14,7 @@ CODE = [textwrap.dedent(block).strip() for block in re.findall(r"```\n(.*?)```",
 
 @pytest.mark.parametrize(
     ("quoted", "file"),
-    zip(CODE, ["kernels/fastnn_kernels/cpu/optimizers/lion.py", "fastnn/lowering/rules.py"], strict=True),
+    list(zip(CODE, ["kernels/fastnn_kernels/cpu/optimizers/lion.py", "fastnn/lowering/rules.py"], strict=True)),
 )
 def test_quoted_code_is_in_its_file(quoted, file):
     assert quoted in (ROOT / file).read_text(encoding="utf-8")
