@@ -14,6 +14,13 @@ X, Y = blobs()
 OPTIMIZERS = {
     "SGD": lambda: fnn.SGD(lr=0.05, momentum=0.9),
     "RMSprop": lambda: fnn.RMSprop(lr=0.01, momentum=0.5, centered=True),
+    "SGDW": lambda: fnn.SGDW(lr=0.05, momentum=0.9),
+    "Adagrad": lambda: fnn.Adagrad(initial_accumulator_value=0.1, lr_decay=0.01),
+    "Adadelta": fnn.Adadelta,
+    "AdamW": lambda: fnn.AdamW(amsgrad=True),
+    "NAdam": fnn.NAdam,
+    "RAdam": lambda: fnn.RAdam(decoupled_weight_decay=True, weight_decay=0.01),
+    "Lion": lambda: fnn.Lion(weight_decay=0.1),
     "Adam": lambda: fnn.Adam(lr=0.01, amsgrad=True, weight_decay=1e-3),
 }
 each_optimizer = pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS.keys())
