@@ -90,7 +90,7 @@ def minimize(
     tolerance = number("tolerance", tolerance, low=0.0)
     problem = _Objective(model, loss, x, y, regularizer)
     if method == "BFGS":
-        _refuse_what_does_not_fit("BFGS", problem.size, 3)
+        _refuse_what_does_not_fit("BFGS", problem.size, 7)  # six were measured in SciPy's
     try:
         optimize = importlib.import_module("scipy.optimize")
     except ImportError as error:
@@ -142,7 +142,7 @@ def newton(
     max_iterations = integer("max_iterations", max_iterations, low=1)
     tolerance = number("tolerance", tolerance, low=0.0)
     problem = _Objective(model, loss, x, y, regularizer)
-    _refuse_what_does_not_fit("newton", problem.size, 3)
+    _refuse_what_does_not_fit("newton", problem.size, 4)
     theta = problem.start()
     course = _Course(problem, theta)
     converged, message = False, "the largest number of iterations was reached"

@@ -295,27 +295,24 @@ def penalty(w, l1, l2):
     return math.fsum(np.abs(w)), math.fsum(w * w), l1 * np.sign(w) + l2 * w
 
 
-def layernorm(x, gamma, beta, eps):
-    center = x.mean(axis=1, keepdims=True)
-    return gamma * (x - center) / np.sqrt(((x - center) ** 2).mean(axis=1, keepdims=True) + eps) + beta
+def row_norm(x, gamma, beta, eps, centered):
+    """Layer normalisation, or by the root mean square."""
+    mean = x.mean(axis=1, keepdims=True) if centered else 0.0
+    return gamma * (x - mean) / np.sqrt(((x - mean) ** 2).mean(axis=1, keepdims=True) + eps) + beta
 
 
-def layernorm_backward(dy, x, gamma, eps):
-    center = x - x.mean(axis=1, keepdims=True)
-    rho = 1.0 / np.sqrt((center**2).mean(axis=1, keepdims=True) + eps)
-    hat, d = center * rho, gamma * dy
-    dx = rho * (d - d.mean(axis=1, keepdims=True) - hat * (d * hat).mean(axis=1, keepdims=True))
-    return dx, (dy * hat).sum(axis=0), dy.sum(axis=0)
-
-
-def rmsnorm(x, gamma, beta, eps):
-    return gamma * x / np.sqrt((x**2).mean(axis=1, keepdims=True) + eps) + beta
-
-
-def rmsnorm_backward(dy, x, gamma, eps):
-    rho = 1.0 / np.sqrt((x**2).mean(axis=1, keepdims=True) + eps)
-    hat, d = x * rho, gamma * dy
-    return rho * (d - hat * (d * hat).mean(axis=1, keepdims=True)), (dy * hat).sum(axis=0), dy.sum(axis=0)
+def row_norm_backward(dy, x, gamma, eps, centered):
+    """dx by the matrix of derivatives of each row."""
+    n = x.shape[1]
+    mean = x.mean(axis=1, keepdims=True) if centered else 0.0
+    center = np.eye(n) - (np.ones((n, n)) / n if centered else 0.0)
+    d = x - mean
+    deviation = np.sqrt((d**2).mean(axis=1, keepdims=True) + eps)
+    dx = np.empty_like(x)
+    for i in range(len(x)):
+        jacobian = center / deviation[i] - np.outer(d[i], d[i] @ center) / (n * deviation[i] ** 3)
+        dx[i] = (gamma * dy[i]) @ jacobian
+    return dx, (dy * d / deviation).sum(axis=0), dy.sum(axis=0)
 
 
 def soft_threshold(w, t):

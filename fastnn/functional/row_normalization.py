@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn_kernels.cpu import layernorm as kernels
-from fastnn_kernels.cpu._rows import row_chunks
 
 from .._check import Array, floats, nonempty, number, output, same_shape
 from ._dispatch import run
@@ -14,7 +13,7 @@ from .normalization import BatchNormGradients, _per_column
 
 __all__ = ["layer_norm", "layer_norm_backward", "rms_norm", "rms_norm_backward"]
 
-LAYERNORM_NS = 0.4
+LAYERNORM_NS = 0.2
 
 
 def layer_norm(
@@ -28,7 +27,7 @@ def layer_norm(
 ) -> Array:
     """Layer normalisation of each row: y = gamma · (x - μ) / √(σ² + eps) + beta, with the row's mean and biased variance.
 
-    x: (m, n). gamma, beta: (n,), ones and zeros where None. stats: an array of shape (2, m) to fill for `layer_norm_backward`.
+    x: (m, n). gamma, beta: (n,), ones and zeros where None. stats: an array of shape (3, m) to fill for `layer_norm_backward`.
     out: (m, n).
 
     >>> layer_norm(np.array([[1.0, 3.0]]), eps=0.0)
@@ -96,7 +95,7 @@ def _forward(
 ) -> Array:
     x = nonempty("x", floats("x", x, ndim=2))
     gamma, beta = _per_column("gamma", gamma, x, 1.0), _per_column("beta", beta, x, 0.0)
-    stats = output("stats", stats, (2, len(x)), x.dtype)
+    stats = output("stats", stats, (3, len(x)), x.dtype)
     y = output("out", out, x.shape, x.dtype)
     run(kernels.layernorm_forward, x.size * LAYERNORM_NS, x, gamma, beta, eps, centered, stats, y)
     return y
@@ -116,11 +115,11 @@ def _backward(
     same_shape("dy", dy, x.shape, "that of x")
     gamma = _per_column("gamma", gamma, x, 1.0)
     stats = floats("stats", stats, dtype=x.dtype)
-    same_shape("stats", stats, (2, m), "as forward fills it")
+    same_shape("stats", stats, (3, m), "as forward fills it")
     dx = output("out[0]", out[0], x.shape, x.dtype)
     dgamma, dbeta = (output(f"out[{i}]", out[i], (n,), x.dtype) for i in (1, 2))
-    partials = np.empty((row_chunks(m), 2, n))
+    partials = np.empty((kernels.layernorm_chunks(m), 2, n))
     run(
-        kernels.layernorm_backward, 2 * x.size * LAYERNORM_NS, dy, x, gamma, centered, stats, partials, dgamma, dbeta, dx
+        kernels.layernorm_backward, 2 * x.size * LAYERNORM_NS, dy, x, gamma, stats, centered, partials, dgamma, dbeta, dx
     )  # fmt: skip
     return BatchNormGradients(dx, dgamma, dbeta)

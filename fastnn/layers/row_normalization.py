@@ -74,7 +74,7 @@ class LayerNorm(_RowNorm):
 
     def forward(self, x: Array) -> Array:
         x = self._input(x, self.normalized_shape)
-        stats = np.empty((2, len(x)), self.dtype)
+        stats = np.empty((3, len(x)), self.dtype)
         y = F.layer_norm(x, self.parameters.get("weight"), self.parameters.get("bias"), self.epsilon, stats=stats)
         self._saved = (x, stats)
         return y
@@ -120,7 +120,7 @@ class RMSNorm(_RowNorm):
 
     def forward(self, x: Array) -> Array:
         x = self._input(x, self.normalized_shape)
-        stats = np.empty((2, len(x)), self.dtype)
+        stats = np.empty((3, len(x)), self.dtype)
         y = F.rms_norm(x, self.parameters.get("weight"), self.epsilon, stats=stats)
         self._saved = (x, stats)
         return y

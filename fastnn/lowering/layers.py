@@ -12,6 +12,7 @@ from fastnn_kernels.cpu.instructions import arithmetic, softmax
 from fastnn_kernels.cpu.instructions import layernorm as rows
 from fastnn_kernels.cpu.instructions import layers as ops
 from fastnn_kernels.cpu.instructions import smooth_activations as smooth
+from fastnn_kernels.cpu.layernorm import layernorm_chunks
 
 from ..functional.activations import KINDS
 from ..functional.row_normalization import LAYERNORM_NS
@@ -263,14 +264,14 @@ def _row_norm(t: Table, group: Group, n: int, x: int, training: bool) -> Lowered
     gamma, beta = (offset(layer.parameters.get(name), model.flat_parameters) for name in ("weight", "bias"))
     ones = -1 if gamma >= 0 else t.constant(n, 1.0)
     zeros = -1 if beta >= 0 else t.constant(n, 0.0)
-    stats, y, work = t.room(2 * t.batch), t.room(t.batch * n), t.batch * n * LAYERNORM_NS
+    stats, y, work = t.room(3 * t.batch), t.room(t.batch * n), t.batch * n * LAYERNORM_NS
     reals = lambda: (layer.epsilon,)  # noqa: E731
     t.add(rows.layernorm_forward, work, n, x, gamma, beta, ones, zeros, stats, y, layer.centered, reals=reals)
 
     def backward(dy: int, wanted: bool) -> int:
         dx = t.other(dy)
         gradients = [offset(layer.gradients.get(name), model.flat_gradients) for name in ("weight", "bias")]
-        partials = t.partials(row_chunks(t.batch) * 2 * n)
+        partials = t.partials(layernorm_chunks(t.batch) * 2 * n)
         t.add(
             rows.layernorm_backward, 2 * work, n, x, dy, dx, gamma, ones, *gradients, t.room(2 * n), stats, partials,
             layer.centered,
@@ -289,8 +290,8 @@ def _residual(t: Table, group: Group, n: int, x: int, training: bool) -> Lowered
     t.add(arithmetic.add_arrays, work, n, x, z, y)
 
     def backward(dy: int, wanted: bool) -> int:
-        kept = t.room(t.batch * n)  # the branch's gradients take turns in the room that dy is in
         if wanted:
+            kept = t.room(t.batch * n)  # the branch's gradients take turns in the room that dy is in
             t.add(arithmetic.copy_rows, 0.0, n, dy, kept)
         for position, inner in enumerate(backwards):
             dy = inner(dy, wanted or position + 1 < len(backwards))

@@ -26,8 +26,9 @@ from . import (
     softmax,
 )
 
-__all__ = ["ROOMS"]
+__all__ = ["COMMON", "ROOMS"]
 
+COMMON = (data, layers, losses, gradients, sgd, rmsprop, adam)  # what most programs are made of
 ROOMS = (
     data, augmentation, layers, layernorm, arithmetic, smooth_activations, softmax, losses, label_losses, pointwise_losses,
     gradients, constraints,

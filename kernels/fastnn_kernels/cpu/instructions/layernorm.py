@@ -2,7 +2,6 @@
 
 from ..._jit import instruction
 from .. import layernorm
-from .._rows import row_chunks
 from .._views import view_at
 from ..program import ROWS
 from ._views import matrix, vector
@@ -20,7 +19,7 @@ def layernorm_forward(build):
             matrix(work, row[2], m, n),
             vector(parameters, gamma, n) if gamma >= 0 else vector(work, row[5], n),
             vector(parameters, beta, n) if beta >= 0 else vector(work, row[6], n),
-            reals[0], row[9] != 0, matrix(work, row[7], 2, m), matrix(work, row[8], m, n),
+            reals[0], row[9] != 0, matrix(work, row[7], 3, m), matrix(work, row[8], m, n),
         )  # fmt: skip
 
     return run
@@ -37,7 +36,8 @@ def layernorm_backward(build):
         backward(
             matrix(work, row[3], m, n), matrix(work, row[2], m, n),
             vector(context.parameters, gamma, n) if gamma >= 0 else vector(work, row[6], n),
-            row[12] != 0, matrix(work, row[10], 2, m), view_at(context.scratch, row[11], (row_chunks(m), 2, n)),
+            matrix(work, row[10], 3, m), row[12] != 0,
+            view_at(context.scratch, row[11], (layernorm.layernorm_chunks(m), 2, n)),
             vector(gradients, dgamma, n) if dgamma >= 0 else vector(work, unused, n),
             vector(gradients, dbeta, n) if dbeta >= 0 else vector(work, unused + n, n),
             matrix(work, row[4], m, n),
