@@ -103,6 +103,27 @@ def test_weights_and_optimizer_state_carry_over_through_state_dicts():
     assert weights_of(fit(other, 1, shuffle=False)) == weights_of(fit(trainer, 1, shuffle=False))
 
 
+@each_optimizer
+def test_state_loaded_into_a_rule_of_other_settings_goes_on_to_the_same_bits(optimizer, rng):
+    """Only what the arrays' shapes follow from has to be the same; the rest comes with the state."""
+    gradients = rng.standard_normal((12, 50))
+    one, g = rng.standard_normal((2, 50))
+    first = optimizer().bind([one], [g])
+    for t, gradient in enumerate(gradients):
+        if t == 6:
+            other, later = one.copy(), np.empty_like(g)
+            second = optimizer()
+            second.lr, second.weight_decay = 0.5, 0.25
+            second.bind([other], [later]).load_state_dict(pickle.loads(pickle.dumps(first.state_dict())))
+            assert (second.settings, second.steps) == (first.settings, 6)
+        g[...] = gradient
+        first.step()
+        if t >= 6:
+            later[...] = gradient
+            second.step()
+    assert one.tobytes() == other.tobytes()
+
+
 def test_epochs_of_one_fit_and_of_many_are_shuffled_alike():
     whole, parts = Record(), Record()
     fit(small_trainer(), 3, callbacks=[whole])

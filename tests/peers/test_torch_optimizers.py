@@ -68,8 +68,8 @@ OTHER_OPTIONS = [
             "decoupled_weight_decay": (False, True),
         },
         "RAdam": {
-            "eps": (1e-4, 1e-2), "betas": ((0.9, 0.999), (0.8, 0.9)), "weight_decay": (0.0, 0.05),
-            "decoupled_weight_decay": (False, True),
+            "eps": (1e-4, 1e-2), "betas": ((0.9, 0.999), (0.8, 0.9), (0.9, 0.6), (0.9, 0.5), (0.0, 0.0)),
+            "weight_decay": (0.0, 0.05), "decoupled_weight_decay": (False, True),
         },
     }.items()
     for values in itertools.product(*options.values())
