@@ -20,15 +20,21 @@ import numpy as np
 
 from . import init, layers
 from ._check import quote
-from .layers import Layer
+from .layers import Layer, Linear, Residual, SpectralNorm
 from .sequential import Sequential
 
 __all__ = ["load_extra", "load_model", "save_model", "whole_file"]
 
 FORMAT = 1
 _HEADER = "fastnn"
-_CLASSES: dict[str, type[Layer]] = {name: getattr(layers, name) for name in layers.__all__ if name != "Layer"}
-_ATTRIBUTES = {"Linear": {"bias": "has_bias", "seed": "_seed"}, "Dropout": {"seed": "_given_seed"}}  # named otherwise
+_CLASSES: dict[str, type[Layer]] = {
+    name: getattr(layers, name) for name in layers.__all__ if name not in ("Layer", "spectral_norm")
+}
+_ATTRIBUTES = {
+    "Linear": {"bias": "has_bias", "seed": "_seed"},
+    "LayerNorm": {"bias": "has_bias"},
+    "Dropout": {"seed": "_given_seed"},
+}  # named otherwise
 
 
 def save_model(path: str | PathLike[str], model: Sequential, extra: dict[str, Any] | None = None) -> None:
@@ -104,6 +110,12 @@ def _described(layer: Layer, name: str) -> dict[str, Any]:
             "class": "Sequential", "layers": inner, "seed": layer.seed, "dtype": layer.dtype.name,
             "input_scale": layer.input_scale,
         }  # fmt: skip
+    if type(layer) is Residual:
+        inner = [_described(child, f"{name}[{i}]") for i, child in enumerate(layer.layers)]
+        return {"class": "Residual", "layers": inner, "dtype": layer.dtype.name}
+    if type(layer) is SpectralNorm:
+        settings = {"n_power_iterations": layer.n_power_iterations, "eps": layer.eps, "dtype": layer.dtype.name}
+        return {"class": "SpectralNorm", "layer": _described(layer.layer, f"{name}.layer")} | settings
     kind = type(layer).__name__
     if type(layer) is not _CLASSES.get(kind):
         raise ValueError(
@@ -130,11 +142,17 @@ def _built(described: Any, name: str) -> Layer:
         raise ValueError(f"{name}: a layer was expected, {quote(described)} came")
     settings = {argument: value for argument, value in described.items() if argument != "class"}
     kind = described.get("class")
-    if kind == "Sequential":
+    if kind in ("Sequential", "Residual"):
         inner = settings.pop("layers", None)
         if not isinstance(inner, list):
             raise ValueError(f"{name}: a list of layers was expected, {quote(inner)} came")
-        return Sequential(*(_built(child, f"{name}[{i}]") for i, child in enumerate(inner)), **settings)
+        container = Sequential if kind == "Sequential" else Residual
+        return container(*(_built(child, f"{name}[{i}]") for i, child in enumerate(inner)), **settings)
+    if kind == "SpectralNorm":
+        inner = _built(settings.pop("layer", None), f"{name}.layer")
+        if not isinstance(inner, Linear):
+            raise ValueError(f"{name}: a Linear was expected, {inner!r} came")
+        return SpectralNorm(inner, **settings)
     if not isinstance(kind, str) or kind not in _CLASSES:
         raise ValueError(f"{name}: a layer of fastnn was expected, {quote(kind)} came")
     if kind == "Linear" and settings.get("bias_init") is None:

@@ -19,6 +19,7 @@ from fastnn_kernels.cpu.activations import (
     activation_backward,
     activation_forward,
 )
+from fastnn_kernels.cpu.arithmetic import add_arrays
 from fastnn_kernels.cpu.augmentation.affine import affine_images
 from fastnn_kernels.cpu.augmentation.blur import blur_images, blur_scratch
 from fastnn_kernels.cpu.augmentation.colour import brightness_images, contrast_images, saturation_images
@@ -36,6 +37,7 @@ from fastnn_kernels.cpu.finite import find_not_finite, finite_chunks
 from fastnn_kernels.cpu.gather import gather_rows
 from fastnn_kernels.cpu.gemm import scratch_size
 from fastnn_kernels.cpu.label_losses import nll_loss_gradient, weighted_cross_entropy_gradient
+from fastnn_kernels.cpu.layernorm import layernorm_backward, layernorm_chunks, layernorm_forward
 from fastnn_kernels.cpu.linear import linear_backward, linear_forward
 from fastnn_kernels.cpu.losses import (
     cross_entropy_backward,
@@ -80,6 +82,10 @@ from fastnn_kernels.cpu.smooth_activations import (
 from fastnn_kernels.cpu.softmax import log_softmax_backward, log_softmax_forward, softmax_backward, softmax_forward
 
 __all__ = [
+    "layernorm_forward",
+    "layernorm_backward",
+    "layernorm_chunks",
+    "add_arrays",
     "ABSOLUTE",
     "HUBER",
     "IDENTITY",

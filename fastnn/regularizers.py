@@ -5,7 +5,10 @@ training loss, shown apart as `penalty`. half=False takes λ · ΣW², whose gra
 scale='rows' divides by the rows of the batch.
 
 proximal=True takes the l1 part out of the gradient and shrinks the weights after each update instead, by the learning rate times
-l1, to zero where they are smaller than that (the soft threshold): real zeros, where the subgradient only comes near.
+l1, to zero where they are smaller than that (the soft threshold): real zeros, where the subgradient only comes near. Plain SGD
+comes to the least of loss and penalty that way. With a momentum μ, whose steps are 1/(1 - μ) times as long, the penalty weighs
+1 - μ times as much; rules that divide by the gradient's size (Adam, RMSprop) step past the threshold more often, and leave fewer
+zeros.
 
 `MaxNorm` is no penalty but a bound, which the trainer takes as `constraint`.
 """

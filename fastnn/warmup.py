@@ -16,10 +16,16 @@ from .sequential import Sequential
 __all__ = ["warm_up"]
 
 
-def warm_up(dtypes: Iterable[DTypeLike] = ("float32",), progress: Callable[[int, int, str], None] | None = None) -> None:
-    """Compile, or load from the cache, all that compiled programs are made of, so that no training waits for it.
+def warm_up(
+    dtypes: Iterable[DTypeLike] = ("float32",),
+    progress: Callable[[int, int, str], None] | None = None,
+    *,
+    everything: bool = False,
+) -> None:
+    """Compile, or load from the cache, what most compiled programs are made of, so that no training waits for it.
 
-    dtypes: float32, float64 or both. progress: called as progress(done, total, name) before each piece and at the end.
+    dtypes: float32, float64 or both. everything: also the rarer layers, losses, rules and augmentations, which takes minutes.
+    progress: called as progress(done, total, name) before each piece and at the end.
     """
     names = [float_dtype("dtypes", dtype) for dtype in dtypes]
     for size in (1, 2**20):  # in both builds: initial weights and shuffles
@@ -33,4 +39,4 @@ def warm_up(dtypes: Iterable[DTypeLike] = ("float32",), progress: Callable[[int,
             if progress is not None:
                 progress(place * total + done, len(names) * total, name)
 
-        compile_all(Sequential(Linear(1, 1), dtype=dtype, seed=0).eval(), report)
+        compile_all(Sequential(Linear(1, 1), dtype=dtype, seed=0).eval(), report, everything)

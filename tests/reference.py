@@ -295,6 +295,26 @@ def penalty(w, l1, l2):
     return math.fsum(np.abs(w)), math.fsum(w * w), l1 * np.sign(w) + l2 * w
 
 
+def row_norm(x, gamma, beta, eps, centered):
+    """Layer normalisation, or by the root mean square."""
+    mean = x.mean(axis=1, keepdims=True) if centered else 0.0
+    return gamma * (x - mean) / np.sqrt(((x - mean) ** 2).mean(axis=1, keepdims=True) + eps) + beta
+
+
+def row_norm_backward(dy, x, gamma, eps, centered):
+    """dx by the matrix of derivatives of each row."""
+    n = x.shape[1]
+    mean = x.mean(axis=1, keepdims=True) if centered else 0.0
+    center = np.eye(n) - (np.ones((n, n)) / n if centered else 0.0)
+    d = x - mean
+    deviation = np.sqrt((d**2).mean(axis=1, keepdims=True) + eps)
+    dx = np.empty_like(x)
+    for i in range(len(x)):
+        jacobian = center / deviation[i] - np.outer(d[i], d[i] @ center) / (n * deviation[i] ** 3)
+        dx[i] = (gamma * dy[i]) @ jacobian
+    return dx, (dy * d / deviation).sum(axis=0), dy.sum(axis=0)
+
+
 def soft_threshold(w, t):
     return np.sign(w) * np.maximum(np.abs(w) - t, 0.0)
 

@@ -40,8 +40,9 @@ def parser() -> argparse.ArgumentParser:
     _predict(commands.add_parser("predict", help="predict for new rows with a trained model", allow_abbrev=False))
     info = commands.add_parser("info", help="show versions, processor, threads and the cache of compiled kernels")
     info.set_defaults(run=_later("machine", "info"))
-    warmup = commands.add_parser("warmup", help="compile all kernels now, so that no training waits for it")
+    warmup = commands.add_parser("warmup", help="compile kernels now, so that no training waits for it")
     warmup.add_argument("--dtype", choices=("float32", "float64", "both"), default="float32", help="default: float32")
+    warmup.add_argument("--all", action="store_true", help="the rarer layers, losses and rules too, which takes minutes")
     warmup.set_defaults(run=_later("machine", "warmup"))
     for command in (info, warmup):
         command.add_argument("--json", action="store_true", help="print one JSON object")

@@ -74,7 +74,7 @@ def warmup(options: Namespace) -> int:
     dtypes = ("float32", "float64") if options.dtype == "both" else (options.dtype,)
     before, _ = _cached()
     started = time.perf_counter()
-    warm_up(dtypes, _show)
+    warm_up(dtypes, _show, everything=options.all)
     seconds = time.perf_counter() - started
     files, size = _cached()
     result = {"dtypes": list(dtypes), "seconds": seconds, "compiled": files - before, "files": files, "bytes": size}

@@ -19,6 +19,7 @@ from .activations import (
     tanh,
     tanh_backward,
 )
+from .arithmetic import add
 from .arrays import gather, permutation, random_bits
 from .averages import average_update
 from .constraints import clip_values, limit_column_norms, soft_threshold
@@ -56,6 +57,7 @@ from .optimizers import (
     sgd_update,
     squared_norm,
 )
+from .row_normalization import layer_norm, layer_norm_backward, rms_norm, rms_norm_backward
 from .smooth_activations import (
     elu,
     elu_backward,
@@ -67,8 +69,16 @@ from .smooth_activations import (
     softplus_backward,
 )
 from .softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
+from .spectral import spectral_norm, spectral_norm_backward
 
 __all__ = [
+    "spectral_norm",
+    "spectral_norm_backward",
+    "rms_norm_backward",
+    "rms_norm",
+    "layer_norm_backward",
+    "layer_norm",
+    "add",
     "BatchNormGradients",
     "LinearGradients",
     "activation",

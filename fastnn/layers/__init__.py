@@ -6,7 +6,10 @@ from .dropout import Dropout
 from .flatten import Flatten
 from .linear import Linear
 from .normalization import BatchNorm1d
+from .residual import Residual
+from .row_normalization import LayerNorm, RMSNorm
 from .smooth_activations import ELU, GELU, LogSoftmax, SiLU, Softmax, Softplus
+from .spectral import SpectralNorm, spectral_norm
 
 __all__ = [
     "ELU",
@@ -16,13 +19,18 @@ __all__ = [
     "Dropout",
     "Flatten",
     "Layer",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
     "LogSoftmax",
+    "RMSNorm",
     "ReLU",
+    "Residual",
     "SiLU",
     "Sigmoid",
     "Softmax",
+    "SpectralNorm",
     "Softplus",
     "Tanh",
+    "spectral_norm",
 ]

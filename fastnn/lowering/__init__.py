@@ -103,16 +103,21 @@ def _start(model: Any, source: Array, batch: int) -> tuple[Table, int, int]:
     return t, n, x
 
 
-def compile_all(model: Any, progress: Callable[[int, int, str], None] | None = None) -> None:
-    """Compile, or load from the cache, all instructions in both builds, for the dtype of `model`, a Linear(1, 1) in eval mode.
+def compile_all(model: Any, progress: Callable[[int, int, str], None] | None = None, everything: bool = False) -> None:
+    """Compile, or load from the cache, instructions in both builds, for the dtype of `model`, a Linear(1, 1) in eval mode.
 
-    progress: called as progress(done, total, name) before each and at the end.
+    everything: not only those of the common rooms. progress: called as progress(done, total, name) before each and at the end.
     """
     one = np.zeros((1, 1), model.dtype)
     program = lower_evaluation(model, MSELoss(), one, one, 1, quiet=True)
     program.run(0, 1)  # the interpreter; from here on the program lends its types
     pieces = [
-        *(op for room in instructions.ROOMS for op in vars(room).values() if isinstance(op, Instruction)),
+        *(
+            op
+            for room in (instructions.ROOMS if everything else instructions.COMMON)
+            for op in vars(room).values()
+            if isinstance(op, Instruction)
+        ),
         *data.GATHERS.values(),
     ]
     for done, op in enumerate(pieces):

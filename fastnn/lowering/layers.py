@@ -8,11 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn_kernels.cpu._rows import row_chunks
+from fastnn_kernels.cpu.instructions import arithmetic, softmax
+from fastnn_kernels.cpu.instructions import layernorm as rows
 from fastnn_kernels.cpu.instructions import layers as ops
 from fastnn_kernels.cpu.instructions import smooth_activations as smooth
-from fastnn_kernels.cpu.instructions import softmax
+from fastnn_kernels.cpu.layernorm import layernorm_chunks
 
 from ..functional.activations import KINDS
+from ..functional.row_normalization import LAYERNORM_NS
 from ..functional.smooth_activations import ELU_NS, GELU_NS, SILU_NS, SOFTPLUS_NS
 from ..functional.softmax import SOFTMAX_NS
 from ..layers import (
@@ -23,10 +26,13 @@ from ..layers import (
     Dropout,
     Flatten,
     Layer,
+    LayerNorm,
     LeakyReLU,
     Linear,
     LogSoftmax,
     ReLU,
+    Residual,
+    RMSNorm,
     Sigmoid,
     SiLU,
     Softmax,
@@ -253,7 +259,53 @@ def _no_backward(dy: int, wanted: bool) -> int:
     raise AssertionError("a program for use has no backward")
 
 
+def _row_norm(t: Table, group: Group, n: int, x: int, training: bool) -> Lowered:
+    model, layer = t.model, group.layer
+    gamma, beta = (offset(layer.parameters.get(name), model.flat_parameters) for name in ("weight", "bias"))
+    ones = -1 if gamma >= 0 else t.constant(n, 1.0)
+    zeros = -1 if beta >= 0 else t.constant(n, 0.0)
+    stats, y, work = t.room(3 * t.batch), t.room(t.batch * n), t.batch * n * LAYERNORM_NS
+    reals = lambda: (layer.epsilon,)  # noqa: E731
+    t.add(rows.layernorm_forward, work, n, x, gamma, beta, ones, zeros, stats, y, layer.centered, reals=reals)
+
+    def backward(dy: int, wanted: bool) -> int:
+        dx = t.other(dy)
+        gradients = [offset(layer.gradients.get(name), model.flat_gradients) for name in ("weight", "bias")]
+        partials = t.partials(layernorm_chunks(t.batch) * 2 * n)
+        t.add(
+            rows.layernorm_backward, 2 * work, n, x, dy, dx, gamma, ones, *gradients, t.room(2 * n), stats, partials,
+            layer.centered,
+        )  # fmt: skip
+        return dx
+
+    return n, y, backward
+
+
+def _residual(t: Table, group: Group, n: int, x: int, training: bool) -> Lowered:
+    work = t.batch * n * ACTIVATION_NS
+    width, z, backwards = _lower_each(t, group.layer.layers, n, x, training)
+    if width != n:
+        raise NotLowered(f"{group.layer!r} does not keep its width")
+    y = t.room(t.batch * n)
+    t.add(arithmetic.add_arrays, work, n, x, z, y)
+
+    def backward(dy: int, wanted: bool) -> int:
+        if wanted:
+            kept = t.room(t.batch * n)  # the branch's gradients take turns in the room that dy is in
+            t.add(arithmetic.copy_rows, 0.0, n, dy, kept)
+        for position, inner in enumerate(backwards):
+            dy = inner(dy, wanted or position + 1 < len(backwards))
+        if wanted:
+            t.add(arithmetic.add_arrays, work, n, dy, kept, dy)
+        return dy
+
+    return n, y, backward
+
+
 _LAYERS: dict[type, Callable[[Table, Group, int, int, bool], Lowered]] = {
+    LayerNorm: _row_norm,
+    RMSNorm: _row_norm,
+    Residual: _residual,
     Linear: _linear,
     BatchNorm1d: _batchnorm,
     Dropout: _dropout,
@@ -265,8 +317,12 @@ _LAYERS: dict[type, Callable[[Table, Group, int, int, bool], Lowered]] = {
 
 def lower_layers(t: Table, n: int, x: int, training: bool) -> tuple[int, int, list[Backward]]:
     """Forward of all layers, nested ones too; the columns and place of the output, and the backwards in reverse."""
-    layers = list(_flat(t.model))
+    return _lower_each(t, t.model.layers, n, x, training)
+
+
+def _lower_each(t: Table, layers: list[Layer], n: int, x: int, training: bool) -> tuple[int, int, list[Backward]]:
     backwards: list[Backward] = []
+    layers = list(_flat(layers, type(t.model)))
     for layer in layers:
         if type(layer) not in _LAYERS:
             raise NotLowered(f"{layer!r} has no instruction")
@@ -278,11 +334,12 @@ def lower_layers(t: Table, n: int, x: int, training: bool) -> tuple[int, int, li
     return n, x, backwards
 
 
-def _flat(model: Any) -> Iterable[Layer]:
-    for layer in model.layers:
-        if hasattr(layer, "layers") and type(layer) is type(model):
+def _flat(layers: list[Layer], container: type) -> Iterable[Layer]:
+    """The layers, with those of models inside in the place of these."""
+    for layer in layers:
+        if type(layer) is container:
             if layer.input_scale != 1.0:
                 raise NotLowered("a nested model has an input_scale of its own")
-            yield from _flat(layer)
+            yield from _flat(layer.layers, container)
         else:
             yield layer

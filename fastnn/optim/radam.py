@@ -13,8 +13,8 @@ __all__ = ["RAdam"]
 class RAdam(Optimizer):
     """RAdam: Adam without its adaptive rate in the first steps, in which the variance of that is large.
 
-    weight_decay: g += weight_decay · w, or with decoupled_weight_decay w *= 1 - lr · weight_decay. betas[1] is more than 0.5.
-    Defaults and semantics are torch.optim.RAdam's. Source: Liu et al., ICLR 2020; the formula:
+    weight_decay: g += weight_decay · w, or with decoupled_weight_decay w *= 1 - lr · weight_decay. With betas[1] of 2/3 or less
+    the adaptive rate never sets in. Defaults and semantics are torch.optim.RAdam's. Source: Liu et al., ICLR 2020; the formula:
     `fastnn_kernels.cpu.optimizers.radam`.
     """
 

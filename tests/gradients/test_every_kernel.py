@@ -28,6 +28,11 @@ LAYERS = {
     "Softmax": fnn.Softmax,
     "LogSoftmax": fnn.LogSoftmax,
     "Flatten": fnn.Flatten,
+    "LayerNorm": lambda: fnn.LayerNorm(5),
+    "LayerNorm without bias": lambda: fnn.LayerNorm(5, bias=False),
+    "LayerNorm without affine": lambda: fnn.LayerNorm(5, elementwise_affine=False),
+    "RMSNorm": lambda: fnn.RMSNorm(5),
+    "Residual": lambda: fnn.Residual(fnn.Linear(5, 3, seed=1), fnn.Tanh(), fnn.Linear(3, 5, seed=2)),
 }
 
 

@@ -1,13 +1,18 @@
 """Five steps of every variant against the rule written out in NumPy; trajectories against torch are in tests/peers."""
 
 import itertools
+import platform
+import re
 
 import numpy as np
 import pytest
 import reference
+from numba import njit
 from support import DTYPES, Out, every_way
 
+import fastnn as fnn
 from fastnn import kernels
+from fastnn_kernels._jit import OPTIONS
 
 SIZES = [1, 3, 8191, 20011]
 STEPS = 5
@@ -175,3 +180,29 @@ def test_lion_passes_nan_on():
     w, m = np.ones(3), np.zeros(3)
     kernels.lion_update(np.array([1.0, np.nan, -1.0]), 0.1, 0.9, 0.99, 0.0, 1.0, w, m)
     np.testing.assert_allclose(w, [0.9, np.nan, 1.1])
+
+
+RULES = {
+    "SGD": fnn.SGD, "SGDW": fnn.SGDW, "Adagrad": fnn.Adagrad, "RMSprop": fnn.RMSprop, "Adadelta": fnn.Adadelta, "Adam": fnn.Adam,
+    "AdamW": fnn.AdamW, "NAdam": fnn.NAdam, "RAdam": fnn.RAdam, "Lion": fnn.Lion,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_nan_stays_where_it_is(rng, rule):
+    w, g = rng.standard_normal((2, 101))
+    g[7] = np.nan
+    optimizer = RULES[rule](lr=0.1).bind([w], [g])
+    for _ in range(STEPS):
+        optimizer.step()
+    assert np.flatnonzero(np.isnan(w)).tolist() == [7]
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="knows the names of x86's registers")
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_runs_in_vectors_with_fused_multiply_add(rule, monkeypatch):
+    kernel = getattr(kernels, {"SGDW": "sgd", "AdamW": "adam"}.get(rule, rule.lower()) + "_update")
+    fresh = njit(**OPTIONS)(kernel.__wrapped__)  # what comes from the cache has no text
+    monkeypatch.setattr(kernel, "serial", fresh)
+    RULES[rule](lr=0.1).bind([np.ones(8, np.float32)], [np.ones(8, np.float32)]).step()
+    assert re.search(r"vfn?madd\d+ps\s.*%[yz]mm", fresh.inspect_asm(fresh.signatures[0]))

@@ -213,3 +213,47 @@ def test_bad_settings_are_refused(make, error, name):
 def test_reprs_rebuild():
     for one in (fnn.L1(0.1, proximal=True), fnn.ElasticNet(0.1, 0.2, half=True, proximal=True), fnn.MaxNorm(2.0), fnn.L1(0.2)):
         assert repr(eval(repr(one), vars(fnn).copy())) == repr(one)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize(("momentum", "weight"), [(0.0, 1.0), (0.9, 0.1)])
+def test_proximal_steps_end_where_the_documentation_says(momentum, weight, compiled):
+    """The least of (w - 1)² + l1 |w| is 1 - l1/2."""
+    net = fnn.Sequential(fnn.Linear(1, 1, bias=False), seed=0, dtype=np.float64)
+    rule, penalty = fnn.SGD(lr=0.01, momentum=momentum), fnn.L1(0.4, proximal=True)
+    trainer = fnn.Trainer(net, fnn.MSELoss(), rule, regularizer=penalty, compiled=compiled)
+    trainer.fit(np.ones((2, 1)), np.ones((2, 1)), epochs=2000, batch_size=2, progress=False)
+    assert net[0].weight[0, 0] == pytest.approx(1.0 - weight * 0.2, rel=1e-9)
+
+
+def test_the_largest_norm_leaves_biases_and_normalisation_alone():
+    net = model()
+    for layer in (net[0], net[1], net[4]):
+        for array in layer.parameters.values():
+            array[...] = 100.0
+    fnn.MaxNorm(1.0).apply(net)
+    assert (net[0].bias == 100.0).all()
+    assert (net[1].weight == 100.0).all()
+    for w in weights(net):
+        np.testing.assert_allclose(np.linalg.norm(w, axis=0), 1.0, rtol=1e-14)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_values_are_clipped_before_the_norm_and_after_the_penalty(compiled):
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((30, 4)), 5.0 * rng.standard_normal((30, 2))
+    net = fnn.Sequential(fnn.Linear(4, 2), seed=0, dtype=np.float64)
+    w, b = net[0].weight.copy(), net[0].bias.copy()
+    trainer = fnn.Trainer(
+        net, fnn.MSELoss(reduction="sum"), fnn.SGD(lr=1.0), regularizer=fnn.L2(30.0), clip_value=20.0, clip_norm=3.0,
+        compiled=compiled,
+    )  # fmt: skip
+    trainer.fit(x, y, epochs=1, batch_size=30)
+    error = 2.0 * (x @ w + b - y)
+    gradients = [np.clip(g, -20.0, 20.0) for g in (x.T @ error + 30.0 * w, error.sum(axis=0))]
+    assert any((np.abs(g) == 20.0).any() for g in gradients)
+    assert any((np.abs(g) < 20.0).any() for g in gradients)
+    scale = 3.0 / (np.sqrt(sum((g**2).sum() for g in gradients)) + 1e-6)
+    np.testing.assert_allclose(net[0].weight, w - scale * gradients[0], rtol=1e-12)
+    np.testing.assert_allclose(net[0].bias, b - scale * gradients[1], rtol=1e-12)
+    assert "clip_value=20.0, clip_norm=3.0" in repr(trainer)

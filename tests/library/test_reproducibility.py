@@ -14,6 +14,13 @@ X, Y = blobs()
 OPTIMIZERS = {
     "SGD": lambda: fnn.SGD(lr=0.05, momentum=0.9),
     "RMSprop": lambda: fnn.RMSprop(lr=0.01, momentum=0.5, centered=True),
+    "SGDW": lambda: fnn.SGDW(lr=0.05, momentum=0.9),
+    "Adagrad": lambda: fnn.Adagrad(initial_accumulator_value=0.1, lr_decay=0.01),
+    "Adadelta": fnn.Adadelta,
+    "AdamW": lambda: fnn.AdamW(amsgrad=True),
+    "NAdam": fnn.NAdam,
+    "RAdam": lambda: fnn.RAdam(decoupled_weight_decay=True, weight_decay=0.01),
+    "Lion": lambda: fnn.Lion(weight_decay=0.1),
     "Adam": lambda: fnn.Adam(lr=0.01, amsgrad=True, weight_decay=1e-3),
 }
 each_optimizer = pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS.keys())
@@ -94,6 +101,27 @@ def test_weights_and_optimizer_state_carry_over_through_state_dicts():
     other.optimizer.load_state_dict(trainer.optimizer.state_dict())
     other.model[3].step = trainer.model[3].step
     assert weights_of(fit(other, 1, shuffle=False)) == weights_of(fit(trainer, 1, shuffle=False))
+
+
+@each_optimizer
+def test_state_loaded_into_a_rule_of_other_settings_goes_on_to_the_same_bits(optimizer, rng):
+    """Only what the arrays' shapes follow from has to be the same; the rest comes with the state."""
+    gradients = rng.standard_normal((12, 50))
+    one, g = rng.standard_normal((2, 50))
+    first = optimizer().bind([one], [g])
+    for t, gradient in enumerate(gradients):
+        if t == 6:
+            other, later = one.copy(), np.empty_like(g)
+            second = optimizer()
+            second.lr, second.weight_decay = 0.5, 0.25
+            second.bind([other], [later]).load_state_dict(pickle.loads(pickle.dumps(first.state_dict())))
+            assert (second.settings, second.steps) == (first.settings, 6)
+        g[...] = gradient
+        first.step()
+        if t >= 6:
+            later[...] = gradient
+            second.step()
+    assert one.tobytes() == other.tobytes()
 
 
 def test_epochs_of_one_fit_and_of_many_are_shuffled_alike():

@@ -83,7 +83,7 @@ def test_an_optimizer_of_a_model_that_went_into_another_says_so():
         optimizer.step()
 
 
-@pytest.mark.parametrize("rule", [fnn.Adam, fnn.RMSprop])
+@pytest.mark.parametrize("rule", [fnn.Adam, fnn.RMSprop, fnn.Adagrad, fnn.Adadelta, fnn.AdamW, fnn.NAdam, fnn.RAdam])
 def test_an_eps_that_vanishes_in_float32_is_refused(rule):
     with pytest.raises(ValueError, match="^eps: expected"):
         rule(eps=1e-50)

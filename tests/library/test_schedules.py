@@ -32,6 +32,18 @@ SCHEDULES = {
 }
 
 
+CYCLED = {
+    "SGD": lambda: fnn.SGD(momentum=0.5, nesterov=True),
+    "SGDW": lambda: fnn.SGDW(momentum=0.5, weight_decay=0.1),
+    "RMSprop": lambda: fnn.RMSprop(momentum=0.5, centered=True),
+    "Adam": lambda: fnn.Adam(amsgrad=True),
+    "AdamW": lambda: fnn.AdamW(weight_decay=0.1),
+    "NAdam": lambda: fnn.NAdam(momentum_decay=0.1),
+    "RAdam": lambda: fnn.RAdam(betas=(0.9, 0.9), weight_decay=0.1, decoupled_weight_decay=True),
+    "Lion": lambda: fnn.Lion(weight_decay=0.1),
+}
+
+
 class Rates(fnn.Callback):
     """Keeps the rule's settings after each step."""
 
@@ -112,6 +124,21 @@ def test_one_cycle_moves_the_first_beta_and_leaves_the_second():
     expected = fnn.OneCycleLR(0.05, 12).momenta(np.arange(12))
     assert rates.betas == [(float(beta), 0.999) for beta in expected]
     assert (expected[0], expected[-1]) == (0.95, 0.95)
+
+
+@pytest.mark.parametrize("optimizer", CYCLED.values(), ids=CYCLED.keys())
+def test_every_rule_with_momentum_goes_the_same_way_on_both_roads_while_it_is_cycled(optimizer):
+    ends = []
+    for compiled in (True, False):
+        trainer = small_trainer(
+            small_model(dtype=np.float64), optimizer(), schedule=fnn.OneCycleLR(0.05, 12), clip_norm=0.5, compiled=compiled
+        )
+        fit(trainer)
+        ends.append([trainer.model.flat_parameters, *trainer.optimizer.state_arrays()])
+        settings = trainer.optimizer.settings
+        assert settings["betas"][0] == 0.95 if "betas" in settings else settings["momentum"] == 0.95
+    for one, other in zip(*ends, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-12)
 
 
 def test_a_rule_without_momentum_cannot_have_it_cycled():

@@ -153,3 +153,13 @@ def test_without_scipy_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "scipy.optimize", None)
     with pytest.raises(ImportError, match=r'pip install "fastnn\[scipy\]"'):
         fnn.minimize(fnn.Sequential(fnn.Linear(x.shape[1], y.max() + 1), seed=0), fnn.CrossEntropyLoss(), x, y)
+
+
+@pytest.mark.parametrize(("features", "classes", "rows", "size"), [(2, 2, 20, 1), (5, 3, 47, 10), (20, 10, 500, 1)])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_hessian_that_is_singular_but_for_the_noise_of_its_differences_is_refused(seed, features, classes, rows, size):
+    rng = np.random.default_rng(seed)
+    x, y = size * rng.standard_normal((rows, features)), rng.integers(0, classes, rows)
+    model = fnn.Sequential(fnn.Linear(features, classes), seed=seed)
+    with pytest.raises(ValueError, match="^damping: expected more than 0, since the Hessian is singular"):
+        fnn.newton(model, fnn.CrossEntropyLoss(), x, y)

@@ -64,9 +64,25 @@ def _torch_layer(layer):
         return nn.GELU(layer.approximate)
     if isinstance(layer, fnn.Softplus):
         return nn.Softplus(layer.beta, layer.threshold)
+    if isinstance(layer, fnn.LayerNorm):
+        return nn.LayerNorm(layer.normalized_shape, layer.eps, layer.elementwise_affine, layer.has_bias)
+    if isinstance(layer, fnn.RMSNorm):
+        return nn.RMSNorm(layer.normalized_shape, layer.eps, layer.elementwise_affine)
+    if isinstance(layer, fnn.Residual):
+        return _torch_residual([_torch_layer(inner) for inner in layer.layers])
     if isinstance(layer, (fnn.Softmax, fnn.LogSoftmax)):
         return getattr(nn, type(layer).__name__)(dim=1)
     return getattr(nn, type(layer).__name__)()
+
+
+def _torch_residual(layers):
+    from torch import nn
+
+    class TorchResidual(nn.Sequential):
+        def forward(self, x):
+            return x + super().forward(x)
+
+    return TorchResidual(*layers)
 
 
 def _torch_twin(model):

@@ -133,6 +133,39 @@ def test_a_network_that_ends_in_log_softmax_trains_as_in_torch(loss, rule, make_
 
 
 @pytest.mark.parametrize("rule", OPTIMIZERS)
+def test_row_norms_and_residual_blocks_train_as_in_torch(rule, make_model, train_like_torch, rng):
+    model = make_model(
+        fnn.LayerNorm(FEATURES, 1e-3), fnn.Linear(FEATURES, HIDDEN), fnn.RMSNorm(HIDDEN),
+        fnn.Residual(fnn.Linear(HIDDEN, 7), fnn.Tanh(), fnn.Residual(fnn.LayerNorm(7, bias=False)), fnn.Linear(7, HIDDEN)),
+        fnn.LayerNorm(HIDDEN, elementwise_affine=False), fnn.GELU(), fnn.Linear(HIDDEN, OUTPUTS),
+    )  # fmt: skip
+    loss = "CrossEntropyLoss"
+    train_like_torch(model, (loss, LOSSES[loss]), (rule, OPTIMIZERS[rule]), batches_for(loss, rng))
+
+
+def test_spectral_norm_is_torchs(rng, agree):
+    weight, x, dy = rng.standard_normal((6, 4)), rng.standard_normal((9, 6)), rng.standard_normal((9, 4))
+    ours = fnn.spectral_norm(fnn.Linear(6, 4, dtype=np.float64))
+    ours.layer.weight, ours.layer.bias = weight, np.zeros(4)
+    theirs = torch.nn.Linear(6, 4, dtype=torch.float64)
+    with torch.no_grad():
+        theirs.weight.copy_(torch.from_numpy(weight.T))
+        theirs.bias.zero_()
+    theirs = torch.nn.utils.parametrizations.spectral_norm(theirs)
+    state = theirs.parametrizations.weight[0]
+    ours.buffers["v"][...], ours.buffers["u"][...] = state._u.numpy(), state._v.numpy()
+    for _ in range(3):
+        y, inputs = ours(x), torch.from_numpy(x).requires_grad_()
+        peer = theirs(inputs)
+        agree(y, peer)
+        theirs.zero_grad()
+        peer.backward(torch.from_numpy(dy))
+        agree(ours.backward(dy), inputs.grad)
+        agree(ours.layer.gradients["weight"], theirs.parametrizations.weight.original.grad.T)
+        agree(ours.layer.gradients["bias"], theirs.bias.grad)
+
+
+@pytest.mark.parametrize("rule", OPTIMIZERS)
 def test_a_bias_before_batch_normalisation_is_the_only_thing_that_rounding_decides(rule, make_model, train_like_torch, rng):
     """Its gradient is exactly zero, and what is computed of it is noise, so that it is left out."""
     model = make_model(fnn.Linear(FEATURES, HIDDEN), fnn.BatchNorm1d(HIDDEN), fnn.ReLU(), fnn.Linear(HIDDEN, OUTPUTS))

@@ -68,8 +68,8 @@ OTHER_OPTIONS = [
             "decoupled_weight_decay": (False, True),
         },
         "RAdam": {
-            "eps": (1e-4, 1e-2), "betas": ((0.9, 0.999), (0.8, 0.9)), "weight_decay": (0.0, 0.05),
-            "decoupled_weight_decay": (False, True),
+            "eps": (1e-4, 1e-2), "betas": ((0.9, 0.999), (0.8, 0.9), (0.9, 0.6), (0.9, 0.5), (0.0, 0.0)),
+            "weight_decay": (0.0, 0.05), "decoupled_weight_decay": (False, True),
         },
     }.items()
     for values in itertools.product(*options.values())
@@ -226,6 +226,11 @@ def test_the_defaults_are_torchs(rule):
         ("SGD", {}, {"momentum": 0.9, "dampening": 0.4}),
         ("RMSprop", {"momentum": 0.9}, {"lr": 0.005, "momentum": 0.5, "alpha": 0.8, "eps": 1e-4, "weight_decay": 0.02}),
         ("Adam", {"amsgrad": True}, {"lr": 0.005, "betas": (0.7, 0.99), "eps": 1e-4, "weight_decay": 0.02}),
+        ("AdamW", {"eps": EPS}, {"lr": 0.005, "betas": (0.7, 0.99), "eps": 1e-4, "weight_decay": 0.02}),
+        ("Adagrad", {"eps": EPS}, {"lr": 0.005, "lr_decay": 0.2, "eps": 1e-4, "weight_decay": 0.02}),
+        ("Adadelta", {}, {"lr": 0.5, "rho": 0.5, "eps": 1e-4, "weight_decay": 0.02}),
+        ("NAdam", {"eps": EPS}, {"lr": 0.005, "betas": (0.7, 0.99), "momentum_decay": 0.2, "weight_decay": 0.02}),
+        ("RAdam", {"eps": EPS}, {"lr": 0.005, "betas": (0.7, 0.99), "eps": 1e-4, "weight_decay": 0.02}),
     ],
 )
 def test_settings_changed_between_steps_act_as_in_torch(rule, options, later, rng):
@@ -246,6 +251,10 @@ def test_settings_changed_between_steps_act_as_in_torch(rule, options, later, rn
             {"amsgrad": True},
             {"first_moment": "exp_avg", "second_moment": "exp_avg_sq", "largest_moment": "max_exp_avg_sq"},
         ),
+        ("Adagrad", {"initial_accumulator_value": 0.1}, {"total": "sum"}),
+        ("Adadelta", {}, {"square": "square_avg", "change": "acc_delta"}),
+        ("NAdam", {}, {"first_moment": "exp_avg", "second_moment": "exp_avg_sq", "product": "mu_product"}),
+        ("RAdam", {}, {"first_moment": "exp_avg", "second_moment": "exp_avg_sq"}),
     ],
 )
 def test_the_state_after_training_is_torchs(rule, options, names, rng):
@@ -392,6 +401,22 @@ def test_adam_without_correction_or_with_eps_inside_the_root_follows_its_formula
     follow_formula(optimizer, formula, rng)
 
 
+@pytest.mark.parametrize("weight_decay", [0.0, 0.05])
+@pytest.mark.parametrize("eps", [1e-7, 1e-3])
+def test_adagrad_with_eps_inside_the_root_follows_its_formula(eps, weight_decay, rng):
+    def formula(w):
+        total = np.zeros_like(w)
+
+        def move(g, lr):
+            g = g + weight_decay * w
+            total[...] = total + g**2
+            w[...] = w - lr * g / np.sqrt(total + eps)
+
+        return move
+
+    follow_formula(fnn.Adagrad(lr=LR, eps=eps, weight_decay=weight_decay, eps_inside_sqrt=True), formula, rng)
+
+
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_centered_rmsprop_stays_finite_where_the_variance_rounds_below_zero(momentum):
     """One gradient over and over: with alpha 0 the variance is 0 but for rounding. torch gets NaN from such roots."""
@@ -460,6 +485,18 @@ def test_clip_grad_norm_treats_a_gradient_that_is_not_finite_as_torch(value, rng
     parameters[0].grad[3, 2] = value
     norm = fnn.clip_grad_norm_(model, 1.0)
     np.testing.assert_equal(norm, torch.nn.utils.clip_grad_norm_(parameters, 1.0).item())
+    for g, w in zip(arrays, parameters, strict=True):
+        np.testing.assert_array_equal(g, w.grad.numpy())
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("limit", [1e-9, 0.5, 3.0, 50.0])
+def test_clip_grad_value_clips_as_torch(limit, dtype, rng):
+    model, arrays, parameters = gradients_of_a_model(dtype, rng)
+    arrays[0][3, 2], arrays[0][1, 1] = np.inf, np.nan
+    parameters[0].grad[3, 2], parameters[0].grad[1, 1] = np.inf, np.nan
+    assert fnn.clip_grad_value_(model, limit) is None
+    torch.nn.utils.clip_grad_value_(parameters, limit)
     for g, w in zip(arrays, parameters, strict=True):
         np.testing.assert_array_equal(g, w.grad.numpy())
 

@@ -57,7 +57,8 @@ def other_stack(dtype=np.float64):
     return fnn.Sequential(
         fnn.Flatten(), fnn.Linear(FEATURES, 17), fnn.ELU(0.7), fnn.Linear(17, 40), fnn.Softmax(), fnn.Dropout(0.1),
         fnn.Linear(40, 11), fnn.GELU(), fnn.Linear(11, 12), fnn.GELU("tanh"), fnn.BatchNorm1d(12), fnn.SiLU(), fnn.Flatten(),
-        fnn.Linear(12, 9), fnn.Softplus(2.0, 1.0), fnn.Linear(9, CLASSES), fnn.LogSoftmax(), seed=3, dtype=dtype,
+        fnn.Linear(12, 9), fnn.LayerNorm(9), fnn.Softplus(2.0, 1.0), fnn.Residual(fnn.RMSNorm(9), fnn.Linear(9, 9)),
+        fnn.Linear(9, CLASSES), fnn.LogSoftmax(), seed=3, dtype=dtype,
     )  # fmt: skip
 
 

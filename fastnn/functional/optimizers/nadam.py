@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastnn_kernels.cpu.optimizers import nadam as kernels
 
-from ..._check import Array, integer, number, output
+from ..._check import Array, integer, number, output, quote
 from .._dispatch import run
 from ._common import check_betas, check_common, check_eps, flat, state_of, writable
 
@@ -47,11 +47,16 @@ def nadam_update(
     writable(parameters=parameters)
     gradients = flat("gradients", gradients, parameters)
     momentum, following = (betas[0] * (1.0 - 0.5 * 0.96 ** (step * momentum_decay)) for step in (t, t + 1))
+    if product is None:
+        raise ValueError(f"product: expected an array of shape (1,), got {quote(product)}")
     output("product", product, (1,), parameters.dtype)
-    product *= parameters.dtype.type(momentum)
+    first_moment, second_moment = (
+        state_of(name, array, parameters) for name, array in (("first_moment", first_moment), ("second_moment", second_moment))
+    )
+    scale = number("gradient_scale", gradient_scale)
+    product *= parameters.dtype.type(momentum)  # nothing is refused from here on
     run(
         kernels.nadam_update, parameters.size * _NS,
         gradients, int(t), float(lr), float(betas[0]), float(betas[1]), float(eps), float(momentum), float(following),
-        float(product[0]),        float(weight_decay), bool(decoupled), number("gradient_scale", gradient_scale), parameters,
-        state_of("first_moment", first_moment, parameters), state_of("second_moment", second_moment, parameters),
+        float(product[0]), float(weight_decay), bool(decoupled), scale, parameters, first_moment, second_moment,
     )  # fmt: skip

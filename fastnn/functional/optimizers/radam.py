@@ -18,8 +18,6 @@ def check_radam(lr: float, betas: tuple[float, float], eps: float, weight_decay:
     check_common(lr, weight_decay)
     check_betas(betas)
     check_eps(eps)
-    if betas[1] <= 0.5:
-        raise ValueError(f"betas[1]: expected more than 0.5, where the variance has a length to speak of, got {betas[1]:g}")
 
 
 def radam_update(

@@ -10,12 +10,14 @@ what that imports.
 
 from ..optimizers import adadelta, adagrad, adam, lion, nadam, radam, rmsprop, sgd
 from . import (
+    arithmetic,
     augmentation,
     averages,
     constraints,
     data,
     gradients,
     label_losses,
+    layernorm,
     layers,
     losses,
     pointwise_losses,
@@ -24,9 +26,11 @@ from . import (
     softmax,
 )
 
-__all__ = ["ROOMS"]
+__all__ = ["COMMON", "ROOMS"]
 
+COMMON = (data, layers, losses, gradients, sgd, rmsprop, adam)  # what most programs are made of
 ROOMS = (
-    data, augmentation, layers, smooth_activations, softmax, losses, label_losses, pointwise_losses, gradients, constraints,
+    data, augmentation, layers, layernorm, arithmetic, smooth_activations, softmax, losses, label_losses, pointwise_losses,
+    gradients, constraints,
     sgd, rmsprop, adam, adagrad, adadelta, nadam, radam, lion, rates, averages,
 )  # fmt: skip
