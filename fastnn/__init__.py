@@ -7,7 +7,7 @@ trainer = fnn.Trainer(model, loss=fnn.CrossEntropyLoss(), optimizer=fnn.Adam(lr=
 history = trainer.fit(x, y, epochs=20, batch_size=64)
 """
 
-from . import augment, datasets, diagnostics, functional, init, metrics, optim, schedules, text
+from . import augment, cuda, datasets, diagnostics, functional, init, metrics, optim, schedules, text
 from .averaging import EMA, SWA, update_bn
 from .callbacks import Callback, EarlyStopping, LambdaCallback, ProgressBar
 from .files import load_extra, load_model, save_model
@@ -155,6 +155,7 @@ __all__ = [
     "cache_folder",
     "clip_grad_norm_",
     "clip_grad_value_",
+    "cuda",
     "datasets",
     "diagnostics",
     "functional",

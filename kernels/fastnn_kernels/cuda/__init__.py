@@ -1,0 +1,90 @@
+"""Kernels for NVIDIA's GPUs: the names and the argument order of `cpu`, on arrays that live on the device.
+
+They are plain functions that pick grid and block by shape and launch one kernel or a few, which the host does not wait for.
+Arrays are CuPy's, contiguous, of one dtype. Results are the same to the last bit in every run on one kind of device, and the
+CPU's to rounding; random masks are the CPU's to the bit. How much scratch they need, `row_chunks`, `sum_chunks`, `finite_chunks`
+and `scratch_size` of this package say.
+"""
+
+from .activations import (
+    IDENTITY,
+    LEAKY_RELU,
+    RELU,
+    SELU,
+    SIGMOID,
+    TANH,
+    activation_backward,
+    activation_forward,
+)
+from .averages import average_update
+from .batchnorm import batchnorm_backward, batchnorm_forward, batchnorm_inference, row_chunks
+from .dropout import dropout_backward, dropout_forward, relu_dropout_backward
+from .finite import find_not_finite, finite_chunks
+from .gather import gather_rows
+from .linear import linear_backward, linear_forward, scratch_size
+from .losses import (
+    cross_entropy_backward,
+    cross_entropy_forward,
+    cross_entropy_gradient,
+    soft_cross_entropy_backward,
+    soft_cross_entropy_forward,
+    squared_error_backward,
+    squared_error_forward,
+)
+from .optimizers import (
+    adadelta_update,
+    adagrad_update,
+    adam_update,
+    lion_update,
+    nadam_update,
+    radam_update,
+    rmsprop_update,
+    sgd_update,
+)
+from .random import random_bits
+from .reductions import LANES, penalty_update, squared_norm, sum_chunks
+
+__all__ = [
+    "IDENTITY",
+    "LANES",
+    "LEAKY_RELU",
+    "RELU",
+    "SELU",
+    "SIGMOID",
+    "TANH",
+    "activation_backward",
+    "activation_forward",
+    "adadelta_update",
+    "adagrad_update",
+    "adam_update",
+    "average_update",
+    "batchnorm_backward",
+    "batchnorm_forward",
+    "batchnorm_inference",
+    "cross_entropy_backward",
+    "cross_entropy_forward",
+    "cross_entropy_gradient",
+    "dropout_backward",
+    "dropout_forward",
+    "find_not_finite",
+    "finite_chunks",
+    "gather_rows",
+    "linear_backward",
+    "linear_forward",
+    "lion_update",
+    "nadam_update",
+    "penalty_update",
+    "radam_update",
+    "random_bits",
+    "relu_dropout_backward",
+    "rmsprop_update",
+    "row_chunks",
+    "scratch_size",
+    "sgd_update",
+    "soft_cross_entropy_backward",
+    "soft_cross_entropy_forward",
+    "squared_error_backward",
+    "squared_error_forward",
+    "squared_norm",
+    "sum_chunks",
+]
