@@ -10,6 +10,7 @@ the same kernels in the same order.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -24,7 +25,6 @@ from .._check import Array
 from ..layers import Linear
 from ..losses import MSELoss
 from ..program import Program, Table
-from .augmentation import lower_augmentation
 from .common import ACTIVATION_NS, FINITE_NS, NotLowered
 from .gradients import lower_clipping, lower_constraint, lower_penalty, lower_proximal_step, lower_value_clipping
 from .layers import lower_layers
@@ -45,6 +45,8 @@ def lower_training(trainer: Any, source: Array, targets: Array, batch: int, row_
     t, n, x = _start(model, source, min(batch, len(source)))
     t.row_weights = row_weights
     if trainer.augmenter is not None:
+        from .augmentation import lower_augmentation  # sixteen kernels that few programs have
+
         x = lower_augmentation(t, trainer.augmenter, n, x, targets)
     k, z, backwards = lower_layers(t, n, x, training=True)
     widths = [array.shape[-1] for layer in model.walk() for array in layer.parameters.values()]
@@ -111,15 +113,10 @@ def compile_all(model: Any, progress: Callable[[int, int, str], None] | None = N
     one = np.zeros((1, 1), model.dtype)
     program = lower_evaluation(model, MSELoss(), one, one, 1, quiet=True)
     program.run(0, 1)  # the interpreter; from here on the program lends its types
-    pieces = [
-        *(
-            op
-            for room in (instructions.ROOMS if everything else instructions.COMMON)
-            for op in vars(room).values()
-            if isinstance(op, Instruction)
-        ),
-        *data.GATHERS.values(),
-    ]
+    rooms = instructions.ROOMS if everything else instructions.COMMON
+    modules = [importlib.import_module(f"fastnn_kernels.cpu.{room}") for room in rooms]
+    found = (op for module in modules for op in vars(module).values())
+    pieces = [*(op for op in found if isinstance(op, Instruction)), *data.GATHERS.values()]
     for done, op in enumerate(pieces):
         if progress is not None:
             progress(done, len(pieces), op.__name__)

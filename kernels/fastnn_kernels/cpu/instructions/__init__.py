@@ -8,29 +8,16 @@ The rooms are apart so that a changed kernel is compiled anew alone: what an ins
 what that imports.
 """
 
-from ..optimizers import adadelta, adagrad, adam, lion, nadam, radam, rmsprop, sgd
-from . import (
-    arithmetic,
-    augmentation,
-    averages,
-    constraints,
-    data,
-    gradients,
-    label_losses,
-    layernorm,
-    layers,
-    losses,
-    pointwise_losses,
-    rates,
-    smooth_activations,
-    softmax,
-)
-
 __all__ = ["COMMON", "ROOMS"]
 
-COMMON = (data, layers, losses, gradients, sgd, rmsprop, adam)  # what most programs are made of
+# by their modules' names below `cpu`: a program imports those that it is made of
+COMMON = (
+    "instructions.data", "instructions.layers", "instructions.losses", "instructions.gradients", "optimizers.sgd",
+    "optimizers.rmsprop", "optimizers.adam",
+)  # fmt: skip
 ROOMS = (
-    data, augmentation, layers, layernorm, arithmetic, smooth_activations, softmax, losses, label_losses, pointwise_losses,
-    gradients, constraints,
-    sgd, rmsprop, adam, adagrad, adadelta, nadam, radam, lion, rates, averages,
+    *COMMON, "instructions.augmentation", "instructions.layernorm", "instructions.arithmetic", "instructions.smooth_activations",
+    "instructions.softmax", "instructions.label_losses", "instructions.pointwise_losses", "instructions.constraints",
+    "optimizers.adagrad", "optimizers.adadelta", "optimizers.nadam", "optimizers.radam", "optimizers.lion", "instructions.rates",
+    "instructions.averages",
 )  # fmt: skip
