@@ -1,4 +1,4 @@
-"""The CUDA kernels' tests in numba's simulator, which needs an interpreter of its own, and neither a GPU nor a package for one."""
+"""The CUDA kernels' tests in numba's simulator, which needs an interpreter of its own but no GPU, nor a package for one."""
 
 import os
 import subprocess
