@@ -21,7 +21,6 @@ from .layers import Dropout
 from .lowering import NotLowered
 from .metrics import NAMED
 from .optim import Optimizer
-from .program import Program
 from .recording import CSVLogger, LearningRateLogger, LivePlot, ModelCheckpoint
 from .sequential import Sequential
 
@@ -49,6 +48,7 @@ class Data:
         sample_weight: ArrayLike | None = None,
     ) -> None:
         self._model, self._x_name = model, f"{prefix}x"
+        self.on_device: dict[str, Any] = {}  # copies that a program on a GPU keeps
         self._check_batches = check_finite and isinstance(x, np.memmap)
         self._x = model.check_input(self._x_name, x)
         self._row_shape = np.shape(x)[1:]  # of images, where the model flattens them
@@ -179,7 +179,7 @@ class Course:
     program: the compiled one, which is handed them, or None.
     """
 
-    def __init__(self, trainer: Any, program: Program | None, steps: int) -> None:
+    def __init__(self, trainer: Any, program: Any, steps: int) -> None:
         self._optimizer, self._average = trainer.optimizer, trainer.average
         self.lrs, self._momenta, self._weights = None, None, None
         schedule, average, done = trainer.schedule, trainer.average, trainer.optimizer.steps
@@ -196,7 +196,7 @@ class Course:
         if program is not None:
             self._hand_over(program)
 
-    def _hand_over(self, program: Program) -> None:
+    def _hand_over(self, program: Any) -> None:
         if program.weights is not None and self._weights is not None:
             program.weights[: len(self._weights)] = self._weights
         if program.rates is None or self.lrs is None:

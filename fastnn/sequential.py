@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from . import cuda
 from . import functional as F
-from ._check import Array, boolean, finite, integer, number, quote, reals
+from ._check import Array, boolean, choice, finite, integer, number, quote, reals
 from ._memory import aligned_zeros, padded
 from .layers import Dropout, Flatten, Layer, Linear
 from .lowering import NotLowered, lower_prediction
@@ -41,6 +42,8 @@ class Sequential(Layer):
     >>> model(np.ones((5, 4))).shape
     (5, 3)
     """
+
+    device = "cpu"
 
     def __init__(
         self,
@@ -183,6 +186,18 @@ class Sequential(Layer):
         while isinstance(first, Sequential):
             first = first.layers[0]
         return isinstance(first, Flatten)
+
+    def to(self, device: str) -> Self:
+        """Say where a `Trainer` runs this model's steps: 'cpu', as at first, or 'cuda', an NVIDIA GPU; returns the model.
+
+        Nothing else changes: the arrays stay here, up to date between epochs (within one, the GPU has newer ones), so that
+        predicting, saving and callbacks work as before, and a saved model knows no device. Training on a GPU raises ValueError
+        for a part that has no CUDA kernel. RuntimeError, with what is to be installed, where CUDA cannot be used.
+        """
+        if choice("device", device, ("cpu", "cuda")) == "cuda" and not cuda.is_available():
+            raise RuntimeError(f"device: expected 'cpu', since 'cuda' cannot be used here: {cuda.reason()}")
+        self.device = device
+        return self
 
     # what it is made of
 

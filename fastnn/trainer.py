@@ -20,7 +20,14 @@ from .averaging import Average
 from .callbacks import Callback
 from .history import History
 from .losses import BCEWithLogitsLoss, CrossEntropyLoss, NLLLoss
-from .lowering import NotLowered, lower_evaluation, lower_training
+from .lowering import (
+    CudaProgram,
+    NotLowered,
+    lower_cuda_evaluation,
+    lower_cuda_training,
+    lower_evaluation,
+    lower_training,
+)
 from .optim import Optimizer
 from .program import Program
 from .random import SHUFFLE, Stream
@@ -306,9 +313,12 @@ class Trainer:
         validated = self.average is not None and self.average.validate and self.average.count > 0
         return self.average.applied() if validated and self.average is not None else nullcontext()
 
-    def _training_program(self, data: Data, batch_size: int) -> Program | None:
+    def _training_program(self, data: Data, batch_size: int) -> Program | CudaProgram | None:
         """The compiled program of a step; None where training goes layer by layer."""
         self.model.train()
+        if self.model.device == "cuda":
+            self.road = "CUDA program"
+            return self._on_cuda(lambda: lower_cuda_training(self, *data.whole(), batch_size, data.weights, data.on_device))
         reason = "compiled=False"
         if self.compiled is not False:
             try:
@@ -322,8 +332,22 @@ class Trainer:
         self.road = f"layer by layer: {reason}"
         return None
 
+    @staticmethod
+    def _on_cuda(lower: Callable[[], CudaProgram]) -> CudaProgram:
+        try:
+            return lower()
+        except NotLowered as refusal:
+            raise ValueError(f"model: expected one that can train by CUDA kernels, or model.to('cpu'): {refusal}") from None
+
     def _run_epoch(
-        self, epoch: int, data: Data, program: Program | None, sizes: list[int], shuffle: bool, hooks: Hooks, course: Course
+        self,
+        epoch: int,
+        data: Data,
+        program: Program | CudaProgram | None,
+        sizes: list[int],
+        shuffle: bool,
+        hooks: Hooks,
+        course: Course,
     ) -> dict[str, float]:
         self.model.train()
         order = (
@@ -347,7 +371,7 @@ class Trainer:
         return totals.means(self.regularizer is not None)
 
     def _run_compiled(
-        self, epoch: int, program: Program, order: Array, sizes: list[int], hooks: Hooks, course: Course
+        self, epoch: int, program: Program | CudaProgram, order: Array, sizes: list[int], hooks: Hooks, course: Course
     ) -> dict[str, float]:
         """An epoch in slices of some 50 ms, so that Ctrl-C, progress and callbacks get their turn."""
         program.set_order(order, sum(sizes))
@@ -398,7 +422,10 @@ class Trainer:
     def _scores(self, prediction: Array, y: Array, weights: Array | None) -> dict[str, float]:
         return self.loss.scores(prediction, y, **_weighted(weights)) if hasattr(self.loss, "scores") else {}
 
-    def _evaluation_program(self, data: Data, batch_size: int) -> Program | None:
+    def _evaluation_program(self, data: Data, batch_size: int) -> Program | CudaProgram | None:
+        if self.model.device == "cuda":
+            more = data.weights, data.on_device
+            return self._on_cuda(lambda: lower_cuda_evaluation(self.model, self.loss, *data.whole(), batch_size, *more))
         if self.compiled is False:
             return None
         try:

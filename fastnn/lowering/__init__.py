@@ -26,13 +26,23 @@ from ..layers import Linear
 from ..losses import MSELoss
 from ..program import Program, Table
 from .common import ACTIVATION_NS, FINITE_NS, NotLowered
+from .cuda import CudaProgram, lower_cuda_evaluation, lower_cuda_training
 from .gradients import lower_clipping, lower_constraint, lower_penalty, lower_proximal_step, lower_value_clipping
 from .layers import lower_layers
 from .losses import lower_loss
 from .rates import lower_average, lower_rates
 from .rules import lower_rule
 
-__all__ = ["NotLowered", "compile_all", "lower_evaluation", "lower_prediction", "lower_training"]
+__all__ = [
+    "CudaProgram",
+    "NotLowered",
+    "compile_all",
+    "lower_cuda_evaluation",
+    "lower_cuda_training",
+    "lower_evaluation",
+    "lower_prediction",
+    "lower_training",
+]
 
 
 def lower_training(trainer: Any, source: Array, targets: Array, batch: int, row_weights: Array | None = None) -> Program:

@@ -39,3 +39,13 @@ def test_without_a_gpu_it_says_so(fresh):
 def test_importing_fastnn_does_not_import_the_cuda_target():
     assert fnn.cuda is cuda
     assert not any(name.startswith("fastnn_kernels.cuda") for name in sys.modules) or cuda.is_available()
+
+
+def test_moving_a_model_says_what_to_install(fresh):
+    pretend(fresh)
+    model = fnn.Sequential(fnn.Linear(2, 2))
+    with pytest.raises(RuntimeError, match=r"^device: expected 'cpu'.*pip install 'fastnn\[cuda\]'"):
+        model.to("cuda")
+    assert model.to("cpu") is model
+    with pytest.raises(ValueError, match="^device: expected one of 'cpu', 'cuda', got 'tpu'"):
+        model.to("tpu")

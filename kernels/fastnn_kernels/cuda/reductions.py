@@ -1,11 +1,13 @@
 """Sums over flat arrays: see `cpu.reductions`. Each block adds up a chunk in float64, and one block the chunks."""
 
+import math
+
 import numpy as np
 
 from ._sums import add_block
 from ._target import BLOCK, cuda, groups, kernel, scalar
 
-__all__ = ["LANES", "penalty_update", "squared_norm", "sum_chunks"]
+__all__ = ["LANES", "clip_by_norm", "penalty_update", "squared_norm", "sum_chunks"]
 
 _CHUNK = 16 * BLOCK
 LANES = 1  # a chunk's sum is one number
@@ -77,3 +79,20 @@ def penalty_update(weights, l1, l2, partials, gradients, out):
     chunks = sum_chunks(weights.size)
     _chunk_penalty(chunks, BLOCK, weights, scalar(weights, l1), scalar(weights, l2), partials, gradients)
     _add_chunks(2, BLOCK, partials, chunks, out)
+
+
+@kernel
+def _clip(squared, largest, gradients):
+    factor = largest / (math.sqrt(squared[0]) + 1e-6)
+    i = cuda.grid(1)
+    if i < gradients.size and not factor >= 1.0:  # a norm of NaN goes on into the gradients
+        gradients[i] = gradients[i] * gradients.dtype.type(factor)
+
+
+def clip_by_norm(squared, largest, gradients):
+    """gradients *= min(1, largest / (√squared + 1e-6)).
+
+    The CPU's rules take this factor as a number; here it would have to come to the host first.
+    squared: (1,) float64 from `squared_norm`. gradients: (size,), updated.
+    """
+    _clip(groups(gradients.size, BLOCK), BLOCK, squared, float(largest), gradients)

@@ -1,0 +1,1 @@
+"""Measurements on a GPU; `bench/gpu.sh` runs them."""

@@ -1,0 +1,129 @@
+"""A model on the GPU, or in its simulator, beside the same model on the CPU."""
+
+import numpy as np
+import pytest
+from twins import launches
+
+import fastnn as fnn
+
+ROWS = 20
+
+
+def model(dtype=np.float64, **options):
+    layers = (
+        fnn.Linear(4, 5, bias=False),
+        fnn.BatchNorm1d(5),
+        fnn.ReLU(),
+        fnn.Dropout(0.3),
+        fnn.Linear(5, 5),
+        fnn.Tanh(),
+        fnn.Linear(5, 3),
+    )
+    return fnn.Sequential(*layers, seed=3, dtype=dtype, **options)
+
+
+def data(rng, rows=ROWS):
+    return rng.integers(0, 255, (rows, 4)).astype(np.uint8), rng.integers(0, 3, rows)
+
+
+def both(make, rng, loss=fnn.CrossEntropyLoss, optimizer=fnn.Adam, targets=None, epochs=2, **options):
+    """The same training on either device; the two trainers and their histories."""
+    x, y = data(rng)
+    y = y if targets is None else targets
+    found = []
+    for device in ("cpu", "cuda"):
+        given = {name: value() if callable(value) else value for name, value in options.items()}
+        trainer = fnn.Trainer(make().to(device), loss(), optimizer(), **given)
+        before = launches()
+        history = trainer.fit(x, y, epochs=epochs, batch_size=8, validation_data=(x[:7], y[:7]), progress=False)
+        assert (launches() > before) == (device == "cuda")
+        assert trainer.road == ("CUDA program" if device == "cuda" else "compiled program")
+        found.append((trainer, history))
+    (one, first), (other, second) = found
+    for name in first.names:
+        if name != "seconds":
+            np.testing.assert_allclose(second[name], first[name], rtol=1e-9, atol=1e-12, err_msg=name)
+    np.testing.assert_allclose(other.model.flat_parameters, one.model.flat_parameters, rtol=1e-8, atol=1e-11)
+    np.testing.assert_allclose(other.model.flat_buffers, one.model.flat_buffers, rtol=1e-8, atol=1e-11)
+    for mine, theirs in zip(other.optimizer.state_arrays(), one.optimizer.state_arrays(), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-8, atol=1e-11)
+    assert other.optimizer.steps == one.optimizer.steps
+    return found
+
+
+def scaled():
+    return model(input_scale=1 / 255)
+
+
+def test_training_is_the_cpus_with_batch_normalisation_and_dropout_live(rng):
+    both(scaled, rng)
+
+
+def test_penalty_clipping_schedule_and_average(rng):
+    both(
+        scaled, rng, optimizer=lambda: fnn.SGD(lr=0.1, momentum=0.9), regularizer=fnn.ElasticNet(0.01, 0.02), clip_norm=0.3,
+        schedule=lambda: fnn.schedules.LinearLR(total_iters=6, per="step"), average=lambda: fnn.EMA(0.8),
+    )  # fmt: skip
+
+
+def test_probabilities_and_label_smoothing(rng):
+    both(scaled, rng, loss=lambda: fnn.CrossEntropyLoss(label_smoothing=0.1), targets=rng.dirichlet(np.ones(3), ROWS), epochs=1)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_squared_error(rng, reduction):
+    targets = rng.standard_normal((ROWS, 3))
+    both(scaled, rng, lambda: fnn.MSELoss(reduction=reduction), lambda: fnn.RMSprop(lr=1e-3), targets, epochs=1)
+
+
+@pytest.mark.parametrize("rule", [fnn.AdamW, fnn.RAdam, fnn.Lion, fnn.Adagrad, fnn.Adadelta])
+def test_other_rules(rng, rule):
+    both(lambda: fnn.Sequential(fnn.Linear(4, 3), seed=1, dtype=np.float64, input_scale=1 / 255), rng, optimizer=rule, epochs=1)
+
+
+def test_layers_by_themselves(rng):
+    both(
+        lambda: fnn.Sequential(
+            fnn.BatchNorm1d(4, affine=False, momentum=None), fnn.Linear(4, 5, bias=False), fnn.ReLU(), fnn.Dropout(0.2),
+            fnn.ReLU(), fnn.Dropout(0.2), fnn.Sequential(fnn.Dropout(0.1), fnn.Linear(5, 3), seed=1), seed=2, dtype=np.float64,
+        ),
+        rng, epochs=1,
+    )  # fmt: skip
+
+
+def test_a_checkpoint_knows_no_device(rng, tmp_path):
+    x, y = data(rng)
+    trained = fnn.Trainer(scaled().to("cuda"), fnn.CrossEntropyLoss(), fnn.Adam())
+    trained.fit(x, y, batch_size=8, progress=False)
+    fnn.save_model(tmp_path / "model.npz", trained.model)
+    loaded = fnn.load_model(tmp_path / "model.npz")
+    assert loaded.device == "cpu"
+    np.testing.assert_array_equal(loaded.predict(x), trained.model.predict(x))
+    trained.model.to("cpu")  # and goes on there
+    trained.fit(x, y, batch_size=8, progress=False)
+    assert trained.road == "compiled program"
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+def test_a_loss_that_is_not_finite_brings_the_last_weights_back(rng):
+    x, _ = data(rng)
+    trainer = fnn.Trainer(scaled().to("cuda"), fnn.MSELoss(), fnn.SGD(lr=1e200))
+    before = trainer.model.flat_parameters.copy()
+    with np.errstate(all="ignore"), pytest.raises(fnn.NonFiniteLossError, match="became"):
+        trainer.fit(x, rng.standard_normal((ROWS, 3)), epochs=2, batch_size=8, progress=False)
+    np.testing.assert_array_equal(trainer.model.flat_parameters, before)
+
+
+@pytest.mark.parametrize(
+    ("layers", "loss", "rule", "what"),
+    [
+        ((fnn.Linear(4, 3), fnn.GELU()), fnn.CrossEntropyLoss(), fnn.Adam(), "GELU"),
+        ((fnn.Linear(4, 3),), fnn.L1Loss(), fnn.Adam(), "L1Loss"),
+        ((fnn.Linear(4, 3),), fnn.MSELoss(), fnn.NAdam(), "NAdam"),
+    ],
+)
+def test_a_part_without_a_kernel_is_named(rng, layers, loss, rule, what):
+    trainer = fnn.Trainer(fnn.Sequential(*layers).to("cuda"), loss, rule)
+    targets = rng.integers(0, 3, ROWS) if isinstance(loss, fnn.CrossEntropyLoss) else rng.standard_normal((ROWS, 3))
+    with pytest.raises(ValueError, match=what):
+        trainer.fit(rng.standard_normal((ROWS, 4)), targets, progress=False)
