@@ -6,11 +6,9 @@ NUMBA_ENABLE_CUDASIM=1 python -m pytest tests/cuda
 """
 
 import sys
-import threading
 from pathlib import Path
 
 import numba
-import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # for `twins`
@@ -27,23 +25,6 @@ def available():
 
 
 collect_ignore_glob = [] if available() else ["test_*.py"]
-
-
-if SIMULATED:
-    from numba.cuda.simulator.kernelapi import FakeCUDAShared
-
-    _lock = threading.Lock()
-
-    def _array_in_turn(self, shape, dtype):
-        """Two of its threads that ask at once would get an array each; it tells arrays apart by the line of their callers."""
-        with _lock:
-            place = sys._getframe(1)
-            key = place.f_code.co_filename, place.f_lineno
-            if key not in self._allocations:
-                self._allocations[key] = np.empty(shape, dtype)
-            return self._allocations[key]
-
-    FakeCUDAShared.array = _array_in_turn
 
 
 @pytest.fixture(scope="session", autouse=True)

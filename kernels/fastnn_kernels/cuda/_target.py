@@ -1,4 +1,4 @@
-"""Where the CUDA target comes from: the only module that names its package, the simulator, or CuPy.
+"""Where the CUDA target comes from: the only module, beside `_simulator`, that names its package or CuPy.
 
 numba-cuda-mlir is what NVIDIA develops; numba-cuda, and the target inside numba, are only kept alive and take the same kernels.
 The simulator (NUMBA_ENABLE_CUDASIM=1 before the import) is theirs alone. It starts a Python thread for each of the GPU's, so its
@@ -17,7 +17,9 @@ __all__ = ["BLOCK", "SIMULATED", "TILE_COLUMNS", "TILE_ROWS", "Launcher", "cuda"
 
 SIMULATED = bool(config.ENABLE_CUDASIM)
 
-if SIMULATED or importlib.util.find_spec("numba_cuda_mlir") is None:
+if SIMULATED:
+    from ._simulator import cuda
+elif importlib.util.find_spec("numba_cuda_mlir") is None:
     from numba import cuda
 
     config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # small nets make small grids
