@@ -30,6 +30,7 @@ else:
 
 def measure(run):
     with tempfile.TemporaryDirectory() as folder:
+        _start(run, folder, step=False)  # Python compiles what has changed, as pip does when it installs
         imports = [_start(run, folder, step=False)[0] for _ in range(run.rounds)]
         never = _first_steps(run, 1)
         _start(run, folder, step=True)
@@ -50,6 +51,7 @@ def _first_steps(run, count):
 
 def _start(run, cache, *, step):
     variables = {"NUMBA_CACHE_DIR": cache, "NUMBA_NUM_THREADS": str(run.threads)}
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"} | variables
     command = [sys.executable, "-c", _PROGRAM.format(step=step)]
-    done = subprocess.run(command, cwd=ROOT, env=os.environ | variables, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     return json.loads(done.stdout)

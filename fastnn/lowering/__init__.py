@@ -5,7 +5,8 @@ reason, where a part has no instruction (a layer in Python, a loss of the user's
 program shares the model's buffers and plans one workspace for the largest batch; running it allocates nothing. Both roads call
 the same kernels in the same order.
 
-`augmentation`, `layers`, `losses` and `rules` hold a table each, from a class to what lowers it.
+`augmentation`, `layers`, `losses` and `rules` hold a table each, from a class to what lowers it. `cuda` makes a program of
+launches on a GPU of the same trainer; it is imported when a model is there.
 """
 
 from __future__ import annotations
@@ -26,23 +27,13 @@ from ..layers import Linear
 from ..losses import MSELoss
 from ..program import Program, Table
 from .common import ACTIVATION_NS, FINITE_NS, NotLowered
-from .cuda import CudaProgram, lower_cuda_evaluation, lower_cuda_training
 from .gradients import lower_clipping, lower_constraint, lower_penalty, lower_proximal_step, lower_value_clipping
 from .layers import lower_layers
 from .losses import lower_loss
 from .rates import lower_average, lower_rates
 from .rules import lower_rule
 
-__all__ = [
-    "CudaProgram",
-    "NotLowered",
-    "compile_all",
-    "lower_cuda_evaluation",
-    "lower_cuda_training",
-    "lower_evaluation",
-    "lower_prediction",
-    "lower_training",
-]
+__all__ = ["NotLowered", "compile_all", "lower_evaluation", "lower_prediction", "lower_training"]
 
 
 def lower_training(trainer: Any, source: Array, targets: Array, batch: int, row_weights: Array | None = None) -> Program:

@@ -3,9 +3,15 @@
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
-from numba.np.arrayobj import populate_array
 
 __all__ = ["borrowed", "on_stack", "view_at"]
+
+
+def _populate(array, **fields):
+    # here, since this part of numba takes longer to import (17 ms) than most of fastnn, and only compiling needs it
+    from numba.np.arrayobj import populate_array
+
+    populate_array(array, **fields)
 
 
 def on_stack(size):
@@ -24,7 +30,7 @@ def on_stack(size):
             data = cgutils.alloca_once(builder, element, size)
             array = context.make_array(result)(context, builder)
             shape = [context.get_constant(types.intp, size)]
-            populate_array(array, data=data, shape=shape, strides=[itemsize], itemsize=itemsize, meminfo=None)
+            _populate(array, data=data, shape=shape, strides=[itemsize], itemsize=itemsize, meminfo=None)
             return array._getvalue()
 
         return result(like), generate
@@ -51,7 +57,7 @@ def view_at(typing_context, array, offset, shape):
         view = context.make_array(result)(context, builder)
         data = builder.gep(source.data, [values[1]])
         itemsize = context.get_constant(types.intp, size)
-        populate_array(view, data=data, shape=shape, strides=strides, itemsize=itemsize, meminfo=None)
+        _populate(view, data=data, shape=shape, strides=strides, itemsize=itemsize, meminfo=None)
         return view._getvalue()
 
     return result(array, types.intp, types.UniTuple(types.intp, len(shape))), generate
@@ -71,7 +77,7 @@ def borrowed(typing_context, address, like, size):
         data_type = context.get_data_type(like.dtype)
         data = builder.inttoptr(values[0], data_type.as_pointer())
         itemsize = context.get_constant(types.intp, context.get_abi_sizeof(data_type))
-        populate_array(view, data=data, shape=[values[2]], strides=[itemsize], itemsize=itemsize, meminfo=None)
+        _populate(view, data=data, shape=[values[2]], strides=[itemsize], itemsize=itemsize, meminfo=None)
         return view._getvalue()
 
     return result(types.int64, like, types.intp), generate
