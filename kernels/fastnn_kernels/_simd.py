@@ -24,6 +24,7 @@ __all__ = [
     "magnitude",
     "multiply_add",
     "pointer_to",
+    "prefetch",
     "size_of",
     "splat",
     "store",
@@ -106,6 +107,16 @@ def magnitude(builder: Any, value: Any) -> Any:
     name = f"llvm.fabs.v{value.type.count}f{bits_of(value.type.element)}"
     function = builder.module.globals.get(name) or ir.Function(builder.module, ir.FunctionType(value.type, [value.type]), name)
     return builder.call(function, [value])
+
+
+def prefetch(builder: Any, place: Any, *, write: bool) -> None:
+    """Ask for the cache line at an address; where that is not the process's, nothing happens."""
+    place = builder.bitcast(place, ir.IntType(8).as_pointer())
+    name = "llvm.prefetch.p0"
+    kind = ir.FunctionType(ir.VoidType(), [place.type, I32, I32, I32])
+    function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+    into_l1, data = I32(3), I32(1)
+    builder.call(function, [place, I32(int(write)), into_l1, data])
 
 
 def pointer_to(kind: Any) -> Any:

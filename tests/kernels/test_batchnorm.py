@@ -5,8 +5,8 @@ from support import DTYPES, Out, assert_close, every_way, unwritten
 
 from fastnn import kernels
 
-# rows and columns: smallest, odd, edges of blocks (16), strips (256), chunks (64 rows each), and large
-SHAPES = [(2, 1), (3, 7), (16, 256), (37, 13), (129, 257), (1000, 31), (4099, 65)]
+# rows and columns: smallest, odd, edges of blocks (64), strips (256), chunks (64 rows each), and too large for the L2 cache
+SHAPES = [(2, 1), (3, 7), (16, 256), (37, 13), (129, 257), (1000, 31), (4099, 65), (1031, 387)]
 EPS = 1e-5
 
 
@@ -68,6 +68,28 @@ def test_running_statistics_move_by_momentum(rng, unbiased, dtype):
     mean, var, *_ = forward(x, gamma, beta, 0.25, unbiased, before)
     np.testing.assert_allclose(mean, 0.75 * before[0] + 0.25 * x.mean(axis=0, dtype=float), rtol=1e-5)
     np.testing.assert_allclose(var, 0.75 * before[1] + 0.25 * x.var(axis=0, ddof=int(unbiased), dtype=float), rtol=1e-5)
+
+
+@pytest.mark.parametrize("what", ["the first row lies far off", "rows drift", "a step after the first block", "constant"])
+def test_the_statistics_of_awkward_columns_are_exact_to_rounding(rng, what):
+    x = rng.standard_normal((300, 5))
+    if what == "the first row lies far off":
+        x[0] += 1e8
+    elif what == "rows drift":
+        x = 1e8 + np.cumsum(np.abs(x), axis=0)
+    elif what == "a step after the first block":
+        x[64:] += 1e8
+    else:
+        x[:] = 1e8 + 1.0 / 3.0
+    stats = forward(x, np.ones(5), np.zeros(5))[2]
+    exact = x.astype(np.longdouble)
+    mean, variance = exact.mean(axis=0), exact.var(axis=0)
+    condition = np.sqrt(
+        1.0 + mean**2 / (variance + EPS)
+    )  # of the variance; of merged ones the error is of its size, of E[x²] of its square
+    np.testing.assert_allclose(stats[0], mean, rtol=0.0, atol=np.finfo(float).eps * np.abs(x).max())
+    error = np.abs(1.0 / stats[2] ** 2 - (variance + EPS)) / (variance + EPS)
+    assert np.all(error <= np.finfo(float).eps * (400.0 + 4.0 * condition)), (error, condition)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -1,10 +1,14 @@
-"""Arrays that hold no reference to what they are part of, and small ones on the stack: cheap in workers, and soon compiled."""
+"""Arrays that hold no reference to what they are part of, small ones on the stack, and cache lines asked for: cheap in workers,
+and soon compiled.
+"""
 
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["borrowed", "on_stack", "view_at"]
+from .._simd import element_pointer, prefetch
+
+__all__ = ["borrowed", "fetch", "on_stack", "view_at"]
 
 
 def _populate(array, **fields):
@@ -81,3 +85,14 @@ def borrowed(typing_context, address, like, size):
         return view._getvalue()
 
     return result(types.int64, like, types.intp), generate
+
+
+@intrinsic
+def fetch(typing_context, array, offset):
+    """Ask for the cache line so many elements after the first of an array; it may lie past the end, where nothing happens."""
+
+    def generate(context, builder, signature, values):
+        prefetch(builder, element_pointer(context, builder, array, *values), write=False)
+        return context.get_dummy_value()
+
+    return types.none(array, types.intp), generate

@@ -12,11 +12,13 @@
 
 Source: S. Ioffe and C. Szegedy, "Batch normalization", ICML 2015.
 
-The statistics are taken in one read of x: blocks of 16 rows and 256 columns, which stay in the L1 cache, give their mean and
-then the squared deviations from it in float64, and are merged by T. F. Chan, G. H. Golub and R. J. LeVeque, "Updating
-formulae and a pairwise algorithm for computing sample variances" (1979). Hence no E[x²] - μ², and no cancellation at a
-large mean. `stats` (3, n) holds what backward needs: μ, what rounding μ to the dtype left over, and ρ. Without the second
-row float32 data of mean 1e4 and deviation 1 would come out with a mean of up to 5e-4.
+The statistics are taken in one read of x: in blocks of 64 rows, sums and sums of squares of deviations from a shift, in float64,
+which are merged as T. F. Chan, G. H. Golub and R. J. LeVeque show in "Updating formulae and a pairwise algorithm for computing
+sample variances" (1979). The shift is the mean of what came before in the chunk, at first its first row. So nothing cancels: where
+it lies δ from a block's mean, Σ (x - shift)² is some 64 δ² and rounded accordingly, but the sum of squared deviations is at
+least some δ²/2, since what the shift was made of counts too. That leaves 1e-14 of the variance in the worst case, a first row far
+off, in float64. `stats` (3, n) holds what backward needs: μ, what rounding μ to the dtype left over, and ρ. Without the
+second row float32 data of mean 1e4 and deviation 1 would come out with a mean of up to 5e-4.
 
 The second pass goes over tiles of whole rows that fit in the L1 cache, each one contiguous piece that starts at a multiple of
 4 elements, as `dropout.dropout_segment` wants it: activation and dropout are applied to a tile that is still there.
@@ -28,13 +30,15 @@ import numpy as np
 from numba import prange
 
 from .._jit import apart, kernel
-from ._rows import row_chunks, tile_rows
+from ._rows import fetch_rows, is_far, row_chunks, tile_rows
 from .activations import IDENTITY, activate, activation_backward_segment, copy
 from .dropout import dropout_segment, dropout_threshold, relu_dropout_backward_segment
 
 __all__ = ["batchnorm_backward", "batchnorm_forward", "batchnorm_inference"]
 
-_BLOCK_ROWS = 16
+_BLOCK_ROWS = 64
+_AHEAD = 8  # rows that are asked for early, where x is not in cache
+_PIECE = 128  # columns between two such requests: 64 cache lines at once were late (20 GB/s on one core instead of 30)
 _STRIP = 256
 
 
@@ -48,53 +52,59 @@ def _strips(n):
 
 
 @apart
-def _add_four(x0, x1, x2, x3, sums):
+def _add_four(x0, x1, x2, x3, shift, sums, squares):
     for j in range(sums.size):
-        sums[j] += (np.float64(x0[j]) + np.float64(x1[j])) + (np.float64(x2[j]) + np.float64(x3[j]))
-
-
-@apart
-def _add_four_squares(x0, x1, x2, x3, mean, sums):
-    for j in range(sums.size):
-        center = mean[j]
+        center = shift[j]
         d0, d1 = np.float64(x0[j]) - center, np.float64(x1[j]) - center
         d2, d3 = np.float64(x2[j]) - center, np.float64(x3[j]) - center
-        sums[j] = sums[j] + d0 * d0 + d1 * d1 + d2 * d2 + d3 * d3
+        sums[j] += (d0 + d1) + (d2 + d3)
+        squares[j] = squares[j] + d0 * d0 + d1 * d1 + d2 * d2 + d3 * d3
 
 
 @apart
-def _chunk_moments(x, i0, i1, j0, j1, moments):
-    """Mean and sum of squared deviations of x[i0:i1, j0:j1], into rows 0 and 1 of moments (4, n)."""
-    mean, m2 = moments[0, j0:j1], moments[1, j0:j1]
-    block_mean, block_m2 = moments[2, j0:j1], moments[3, j0:j1]
+def _add_one(x, shift, sums, squares):
+    for j in range(sums.size):
+        d = np.float64(x[j]) - shift[j]
+        sums[j] += d
+        squares[j] += d * d
+
+
+@apart
+def _chunk_moments(x, i0, i1, j0, j1, far, moments):
+    """Mean and sum of squared deviations of x[i0:i1, j0:j1], into rows 0 and 1 of moments (4, n). far: x is not in cache."""
+    mean, m2, sums, squares = moments[0, j0:j1], moments[1, j0:j1], moments[2, j0:j1], moments[3, j0:j1]
     width = j1 - j0
+    first = x[i0, j0:j1]
     for j in range(width):
-        mean[j] = 0.0
+        mean[j] = first[j]
         m2[j] = 0.0
     for b0 in range(i0, i1, _BLOCK_ROWS):
         b1 = min(i1, b0 + _BLOCK_ROWS)
-        rows = b1 - b0
-        fours = b1 - rows % 4
         for j in range(width):
-            block_mean[j] = 0.0
-            block_m2[j] = 0.0
+            sums[j] = 0.0
+            squares[j] = 0.0
+        fours = b1 - (b1 - b0) % 4
         for i in range(b0, fours, 4):
-            _add_four(x[i, j0:j1], x[i + 1, j0:j1], x[i + 2, j0:j1], x[i + 3, j0:j1], block_mean)
+            if far:
+                for k in range(j0, j1, _PIECE):
+                    e = min(j1, k + _PIECE)
+                    part = slice(k - j0, e - j0)
+                    fetch_rows(x, i + _AHEAD, i + _AHEAD + 4, k, e)
+                    _add_four(x[i, k:e], x[i + 1, k:e], x[i + 2, k:e], x[i + 3, k:e], mean[part], sums[part], squares[part])
+            else:
+                _add_four(x[i, j0:j1], x[i + 1, j0:j1], x[i + 2, j0:j1], x[i + 3, j0:j1], mean, sums, squares)
         for i in range(fours, b1):
-            x0 = x[i, j0:j1]
-            for j in range(width):
-                block_mean[j] += np.float64(x0[j])
-        share = 1.0 / rows
-        for j in range(width):
-            block_mean[j] *= share
-        for i in range(b0, fours, 4):
-            _add_four_squares(x[i, j0:j1], x[i + 1, j0:j1], x[i + 2, j0:j1], x[i + 3, j0:j1], block_mean, block_m2)
-        for i in range(fours, b1):
-            x0 = x[i, j0:j1]
-            for j in range(width):
-                d = np.float64(x0[j]) - block_mean[j]
-                block_m2[j] += d * d
-        _merge(mean, m2, b0 - i0, block_mean, block_m2, rows)
+            _add_one(x[i, j0:j1], mean, sums, squares)
+        _add_block(mean, m2, b0 - i0, sums, squares, b1 - b0)
+
+
+@apart
+def _add_block(mean, m2, count, sums, squares, rows):
+    """Chan's formula for a block whose sums are of deviations from `mean`: M2 of the block is squares - sums²/rows."""
+    share = 1.0 / (count + rows)
+    for j in range(mean.size):
+        m2[j] += squares[j] - sums[j] * sums[j] * share
+        mean[j] += sums[j] * share
 
 
 @apart
@@ -170,10 +180,10 @@ def batchnorm_forward(
     stats: (3, n), wholly overwritten: μ, its rounding error, ρ. y: (m, n), wholly overwritten; may be x.
     """
     m, n = x.shape
-    chunks, strips, rows = row_chunks(m), _strips(n), tile_rows(n)
+    chunks, strips, rows, far = row_chunks(m), _strips(n), tile_rows(n), is_far(x)
     for task in prange(chunks * strips):
         c, j0 = np.intp(task) // strips, np.intp(task) % strips * _STRIP
-        _chunk_moments(x, m * c // chunks, m * (c + 1) // chunks, j0, min(n, j0 + _STRIP), partials[c])
+        _chunk_moments(x, m * c // chunks, m * (c + 1) // chunks, j0, min(n, j0 + _STRIP), far, partials[c])
     _finish_statistics(partials[:chunks], m, eps, momentum, unbiased, running_mean, running_var, stats)
     threshold, scale = dropout_threshold(p), x.dtype.type(1.0 / (1.0 - p))
     flat = y.reshape(y.size)
@@ -281,12 +291,14 @@ def _gradient_row(x, gamma, mean, rest, rho, dgamma, dbeta, share, d):
 
 
 @apart
-def _gradient_tile(dz, x, gamma, stats, dgamma, dbeta, share, i0, i1, dx):
+def _gradient_tile(dz, x, gamma, stats, dgamma, dbeta, share, i0, i1, far, dx):
     n = gamma.size
     if dz.ctypes.data != dx.ctypes.data:
         copy(dz.reshape(dz.size)[i0 * n : i1 * n], dx.reshape(dx.size)[i0 * n : i1 * n])
     fours = i1 - (i1 - i0) % 4
     for i in range(i0, fours, 4):
+        if far:
+            fetch_rows(x, i + _AHEAD, i + _AHEAD + 4, 0, n)
         _gradient_four(
             x[i], x[i + 1], x[i + 2], x[i + 3], gamma, stats[0], stats[1], stats[2], dgamma, dbeta, share,
             dx[i], dx[i + 1], dx[i + 2], dx[i + 3],
@@ -304,7 +316,7 @@ def batchnorm_backward(dy, x, y, gamma, stats, training, kind, slope, p, partial
     (row_chunks(m), 2, n) float64. dgamma, dbeta: (n,), wholly overwritten. dx: (m, n), wholly overwritten; may be dy.
     """
     m, n = x.shape
-    chunks, strips, rows = row_chunks(m), _strips(n), tile_rows(n)
+    chunks, strips, rows, far = row_chunks(m), _strips(n), tile_rows(n), is_far(x)
     plain = kind == IDENTITY
     dz = dy if plain else dx
     for task in prange(chunks * strips):
@@ -323,4 +335,4 @@ def batchnorm_backward(dy, x, y, gamma, stats, training, kind, slope, p, partial
     share = x.dtype.type(1.0 / m if training else 0.0)
     for tile in prange((m + rows - 1) // rows):
         first = np.intp(tile) * rows
-        _gradient_tile(dz, x, gamma, stats, dgamma, dbeta, share, first, min(m, first + rows), dx)
+        _gradient_tile(dz, x, gamma, stats, dgamma, dbeta, share, first, min(m, first + rows), far, dx)
