@@ -14,7 +14,7 @@ Source: S. Ioffe and C. Szegedy, "Batch normalization", ICML 2015.
 
 The statistics are taken in one read of x: in blocks of 64 rows, sums and sums of squares of deviations from a shift, in float64,
 which are merged as T. F. Chan, G. H. Golub and R. J. LeVeque show in "Updating formulae and a pairwise algorithm for computing
-sample variances" (1979). The shift is the mean of what came before in the chunk, at first its first row. So nothing cancels: where
+sample variances" (1979). The shift is the mean of what came before in the chunk, at first its first row. So nothing cancels: if
 it lies δ from a block's mean, Σ (x - shift)² is some 64 δ² and rounded accordingly, but the sum of squared deviations is at
 least some δ²/2, since what the shift was made of counts too. That leaves 1e-14 of the variance in the worst case, a first row far
 off, in float64. `stats` (3, n) holds what backward needs: μ, what rounding μ to the dtype left over, and ρ. Without the
