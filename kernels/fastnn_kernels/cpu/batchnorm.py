@@ -38,7 +38,7 @@ __all__ = ["batchnorm_backward", "batchnorm_forward", "batchnorm_inference"]
 
 _BLOCK_ROWS = 64
 _AHEAD = 8  # rows that are asked for early, where x is not in cache
-_PIECE = 128  # columns between two such requests: 64 cache lines at once were late (20 GB/s on one core instead of 30)
+_PIECE = 128  # columns between two such requests: of 64 cache lines at once some are dropped (20 GB/s on one core, not 30)
 _STRIP = 256
 
 
@@ -74,6 +74,7 @@ def _chunk_moments(x, i0, i1, j0, j1, far, moments):
     """Mean and sum of squared deviations of x[i0:i1, j0:j1], into rows 0 and 1 of moments (4, n). far: x is not in cache."""
     mean, m2, sums, squares = moments[0, j0:j1], moments[1, j0:j1], moments[2, j0:j1], moments[3, j0:j1]
     width = j1 - j0
+    piece = _PIECE if far else width
     first = x[i0, j0:j1]
     for j in range(width):
         mean[j] = first[j]
@@ -85,14 +86,12 @@ def _chunk_moments(x, i0, i1, j0, j1, far, moments):
             squares[j] = 0.0
         fours = b1 - (b1 - b0) % 4
         for i in range(b0, fours, 4):
-            if far:
-                for k in range(j0, j1, _PIECE):
-                    e = min(j1, k + _PIECE)
-                    part = slice(k - j0, e - j0)
+            for k in range(j0, j1, piece):
+                e = min(j1, k + piece)
+                if far:
                     fetch_rows(x, i + _AHEAD, i + _AHEAD + 4, k, e)
-                    _add_four(x[i, k:e], x[i + 1, k:e], x[i + 2, k:e], x[i + 3, k:e], mean[part], sums[part], squares[part])
-            else:
-                _add_four(x[i, j0:j1], x[i + 1, j0:j1], x[i + 2, j0:j1], x[i + 3, j0:j1], mean, sums, squares)
+                part = slice(k - j0, e - j0)
+                _add_four(x[i, k:e], x[i + 1, k:e], x[i + 2, k:e], x[i + 3, k:e], mean[part], sums[part], squares[part])
         for i in range(fours, b1):
             _add_one(x[i, j0:j1], mean, sums, squares)
         _add_block(mean, m2, b0 - i0, sums, squares, b1 - b0)
@@ -252,7 +251,7 @@ def _add_product(x, g, mean, rest, plain, weighted):
 
 
 @apart
-def _chunk_sums(dy, x, stats, i0, i1, j0, j1, sums):
+def _chunk_sums(dy, x, stats, i0, i1, j0, j1, far, sums):
     """Σ dy and Σ dy · (x - μ) of x[i0:i1, j0:j1], into rows 0 and 1 of sums (2, n)."""
     mean, rest = stats[0, j0:j1], stats[1, j0:j1]
     plain, weighted = sums[0, j0:j1], sums[1, j0:j1]
@@ -260,11 +259,18 @@ def _chunk_sums(dy, x, stats, i0, i1, j0, j1, sums):
         plain[j] = 0.0
         weighted[j] = 0.0
     fours = i1 - (i1 - i0) % 4
+    piece = _PIECE // 2 if far else j1 - j0
     for i in range(i0, fours, 4):
-        _add_four_products(
-            x[i, j0:j1], x[i + 1, j0:j1], x[i + 2, j0:j1], x[i + 3, j0:j1],
-            dy[i, j0:j1], dy[i + 1, j0:j1], dy[i + 2, j0:j1], dy[i + 3, j0:j1], mean, rest, plain, weighted,
-        )  # fmt: skip
+        for k in range(j0, j1, piece):
+            e = min(j1, k + piece)
+            if far:
+                fetch_rows(x, i + _AHEAD, i + _AHEAD + 4, k, e)
+                fetch_rows(dy, i + _AHEAD, i + _AHEAD + 4, k, e)
+            part = slice(k - j0, e - j0)
+            _add_four_products(
+                x[i, k:e], x[i + 1, k:e], x[i + 2, k:e], x[i + 3, k:e],
+                dy[i, k:e], dy[i + 1, k:e], dy[i + 2, k:e], dy[i + 3, k:e], mean[part], rest[part], plain[part], weighted[part],
+            )  # fmt: skip
     for i in range(fours, i1):
         _add_product(x[i, j0:j1], dy[i, j0:j1], mean, rest, plain, weighted)
 
@@ -324,7 +330,7 @@ def batchnorm_backward(dy, x, y, gamma, stats, training, kind, slope, p, partial
         i0, i1, j1 = m * c // chunks, m * (c + 1) // chunks, min(n, j0 + _STRIP)
         if not plain:
             _derivative_rows(dy, y, kind, slope, p, i0, i1, j0, j1, dx)
-        _chunk_sums(dz, x, stats, i0, i1, j0, j1, partials[c])
+        _chunk_sums(dz, x, stats, i0, i1, j0, j1, far, partials[c])
     for c in range(1, chunks):
         for s in range(2):
             for j in range(n):
