@@ -290,7 +290,7 @@ class Keeper:
         self, model: Sequential, optimizer: Optimizer, average: Average | None = None, augmenter: Augmenter | None = None
     ) -> None:
         self._model, self._optimizer, self._average = model, optimizer, average
-        self._copies = [np.empty_like(array) for array in self._arrays()]
+        self._copies, self._forgotten = [np.empty_like(array) for array in self._arrays()], False
         self._counting: list[Any] = [layer for layer in model.walk() if isinstance(layer, Dropout)]
         if augmenter is not None:
             self._counting.append(augmenter)
@@ -307,7 +307,13 @@ class Keeper:
         self._averaged = 0 if self._average is None else self._average.count
         self._counts = [one.step for one in self._counting]
 
+    def forget(self) -> None:
+        """The state as it is will stay the good one: nothing is to be restored. Saves the copy after the last epoch."""
+        self._copies, self._forgotten = [], True
+
     def restore(self) -> None:
+        if self._forgotten:
+            return
         for array, saved in zip(self._arrays(), self._copies, strict=True):
             array[...] = saved
         self._optimizer.steps = self._steps

@@ -202,14 +202,17 @@ class Trainer:
                 self.step_lrs = course.lrs
                 hooks.epoch_begin(epoch)
                 logs = self._run_epoch(epoch, data, program, sizes, shuffle, hooks, course)
-                if not np.isfinite(self.model.flat_parameters).all():
+                if not _all_finite(self.model.flat_parameters):
                     raise NonFiniteLossError("the weights became NaN or infinite", epoch + 1, len(sizes))
                 self.epochs_done += 1
                 if self.average is not None and self.average.per == "epoch":
                     weight = float(self.average.weights(np.array([self.epochs_done]))[0])
                     if weight:
                         self.average.update(weight)
-                keeper.keep()
+                if epoch + 1 < epochs:
+                    keeper.keep()
+                else:
+                    keeper.forget()
                 if validation is not None:
                     with self._validated_weights():
                         found = self._evaluate(validation, batch_size) | more.values(validation, max(batch_size, 1024))
@@ -470,6 +473,11 @@ class Trainer:
 
 def _has_momentum(optimizer: Optimizer) -> bool:
     return hasattr(optimizer, "betas") or getattr(optimizer, "momentum", 0.0) > 0.0
+
+
+def _all_finite(values: Array) -> bool:
+    # a norm of finite numbers may overflow, and takes half as long as NumPy's look at each
+    return bool(np.isfinite(F.squared_norm(values)) or np.isfinite(values).all())
 
 
 def _weighted(weights: Array | None) -> dict[str, Array]:
