@@ -195,6 +195,23 @@ def test_a_bad_row_of_a_validation_memmap_is_named(tmp_path):
         small_trainer().evaluate(bad, Y)
 
 
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_what_an_epoch_has_learnt_stays_where_its_validation_fails(tmp_path, epochs):
+    x = np.memmap(tmp_path / "x", np.float32, "w+", shape=X.shape)
+    x[...] = X
+
+    class Spoil(fnn.Callback):
+        def on_epoch_begin(self, trainer, epoch):
+            if epoch == epochs - 1:
+                x[3] = np.nan
+
+    trainer, expected = small_trainer(), small_trainer()
+    with pytest.raises(ValueError, match=r"^validation x: .* row 3"):
+        trainer.fit(X, Y, epochs=epochs, batch_size=10, validation_data=(x, Y), callbacks=[Spoil()])
+    expected.fit(X, Y, epochs=epochs, batch_size=10)
+    assert weights_of(trainer) == weights_of(expected)
+
+
 @pytest.mark.parametrize(
     ("make", "loss", "outputs"),
     [
