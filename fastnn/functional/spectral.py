@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from .._check import Array, integer, number
+from .optimizers import squared_norm
 
 __all__ = ["spectral_norm", "spectral_norm_backward"]
 
@@ -22,13 +25,19 @@ def spectral_norm(weight: Array, u: Array, v: Array, iterations: int = 1, eps: f
     """
     eps = number("eps", eps, low=0.0)
     for _ in range(integer("iterations", iterations, low=0)):
-        v[...] = _unit(u @ weight, eps)
-        u[...] = _unit(weight @ v, eps)
-    return float(u @ weight @ v)
+        v[...] = _unit(_product("i,ij->j", u, weight), eps)
+        u[...] = _unit(_product("ij,j->i", weight, v), eps)
+    return float(_product("j,j->", _product("i,ij->j", u, weight), v))
+
+
+def _product(subscripts: str, a: Array, b: Array) -> Array:
+    # einsum's own loops: a BLAS on several threads has other last bits than on one
+    result: Array = np.einsum(subscripts, a, b, optimize=False)
+    return result
 
 
 def _unit(vector: Array, eps: float) -> Array:
-    result: Array = vector / max(float(np.linalg.norm(vector)), eps)
+    result: Array = vector / vector.dtype.type(max(math.sqrt(squared_norm(vector)), eps))
     return result
 
 
