@@ -24,7 +24,7 @@ from fastnn_kernels.cpu.instructions.data import GATHERS
 from .._check import Array
 from ..cuda import is_available, reason
 from ..functional.activations import KINDS
-from ..layers import SELU, BatchNorm1d, Dropout, Flatten, LeakyReLU, Linear, ReLU, Sigmoid, Tanh
+from ..layers import SELU, BatchNorm1d, Dropout, Flatten, LayerNorm, LeakyReLU, Linear, ReLU, RMSNorm, Sigmoid, Tanh
 from ..losses import CrossEntropyLoss, MSELoss
 from ..optim import SGD, SGDW, Adadelta, Adagrad, Adam, AdamW, Lion, RAdam, RMSprop
 from ..program import REALS
@@ -109,7 +109,7 @@ class CudaProgram:
 
     def _check(self, targets: Array) -> None:
         for layer in _flat(self._model.layers, type(self._model)):
-            if type(layer) not in (Linear, BatchNorm1d, Dropout, Flatten, *_ACTIVATIONS):
+            if type(layer) not in (Linear, BatchNorm1d, LayerNorm, RMSNorm, Dropout, Flatten, *_ACTIVATIONS):
                 raise NotLowered(f"{layer!r} has no CUDA kernel")
             if layer.training != (self._trainer is not None):
                 raise NotLowered(f"{layer!r} is in another mode than the model")
@@ -304,6 +304,8 @@ class CudaProgram:
             return y, lambda dy, wanted: backward(through(dy), wanted)
         if type(layer) is BatchNorm1d:
             return self._batchnorm(group, x, m, plan, training)
+        if type(layer) in (LayerNorm, RMSNorm):
+            return self._row_norm(layer, x, m, plan)
         if type(layer) is Dropout:
             if not training:
                 return x, lambda dy, wanted: dy
@@ -378,6 +380,27 @@ class CudaProgram:
                     dy, x, output, gamma, stats, True, kind, group.slope, group.p, sums, dgamma, dbeta, dx
                 )
             )
+            return dx
+
+        return y, backward
+
+    def _row_norm(self, layer: Any, x: Any, m: int, plan: list[Launch]) -> tuple[Any, Backward]:
+        cuda, model, n = self._cuda, self._model, layer.normalized_shape
+        gamma, beta = self._xp.ones(n, model.dtype), self._xp.zeros(n, model.dtype)
+        dgamma, dbeta = self._empty(n, model.dtype), self._empty(n, model.dtype)
+        parameters, gradients = layer.parameters, layer.gradients
+        if "weight" in parameters:
+            gamma = self._view(parameters["weight"], model.flat_parameters, self._parameters)
+            dgamma = self._view(gradients["weight"], model.flat_gradients, self._gradients)
+        if "bias" in parameters:
+            beta = self._view(parameters["bias"], model.flat_parameters, self._parameters)
+            dbeta = self._view(gradients["bias"], model.flat_gradients, self._gradients)
+        y, stats = self._xp.empty_like(x), self._empty((3, m), model.dtype)
+        plan.append(lambda step: cuda.layernorm_forward(x, gamma, beta, layer.epsilon, layer.centered, stats, y))
+
+        def backward(dy: Any, wanted: bool) -> Any:
+            dx, partials = self._xp.empty_like(x), self._empty((cuda.layernorm_chunks(m), 2, n), np.float64)
+            plan.append(lambda step: cuda.layernorm_backward(dy, x, gamma, stats, layer.centered, partials, dgamma, dbeta, dx))
             return dx
 
         return y, backward

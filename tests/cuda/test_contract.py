@@ -14,9 +14,9 @@ FUNCTIONS = [name for name in cuda.__all__ if callable(getattr(cuda, name))]
 TRAINING = [
     "activation_backward", "activation_forward", "adam_update", "batchnorm_backward", "batchnorm_forward",
     "batchnorm_inference", "cross_entropy_backward", "cross_entropy_forward", "cross_entropy_gradient", "dropout_backward",
-    "dropout_forward", "gather_rows", "linear_backward", "linear_forward", "penalty_update", "random_bits",
-    "relu_dropout_backward", "rmsprop_update", "sgd_update", "soft_cross_entropy_backward", "soft_cross_entropy_forward",
-    "squared_error_backward", "squared_error_forward", "squared_norm",
+    "dropout_forward", "gather_rows", "layernorm_backward", "layernorm_forward", "linear_backward", "linear_forward",
+    "penalty_update", "random_bits", "relu_dropout_backward", "rmsprop_update", "sgd_update", "soft_cross_entropy_backward",
+    "soft_cross_entropy_forward", "squared_error_backward", "squared_error_forward", "squared_norm",
 ]  # fmt: skip
 
 

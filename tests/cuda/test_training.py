@@ -91,6 +91,16 @@ def test_layers_by_themselves(rng):
     )  # fmt: skip
 
 
+def test_normalisation_of_rows(rng):
+    both(
+        lambda: fnn.Sequential(
+            fnn.LayerNorm(4, elementwise_affine=False), fnn.Linear(4, 5), fnn.RMSNorm(5), fnn.LayerNorm(5, bias=False),
+            fnn.Tanh(), fnn.Linear(5, 3), fnn.LayerNorm(3), seed=2, dtype=np.float64,
+        ),
+        rng, epochs=1,
+    )  # fmt: skip
+
+
 def test_a_checkpoint_knows_no_device(rng, tmp_path):
     x, y = data(rng)
     trained = fnn.Trainer(scaled().to("cuda"), fnn.CrossEntropyLoss(), fnn.Adam())

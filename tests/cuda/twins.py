@@ -54,7 +54,7 @@ class _Namespace:
         return Twin(value) if callable(value) and name not in _SIZES else value
 
 
-_SIZES = {"finite_chunks", "row_chunks", "scratch_size", "sum_chunks"}
+_SIZES = {"finite_chunks", "layernorm_chunks", "row_chunks", "scratch_size", "sum_chunks"}
 kernels = _Namespace()
 
 

@@ -2,8 +2,8 @@
 
 They are plain functions that pick grid and block by shape and launch one kernel or a few, which the host does not wait for.
 Arrays are CuPy's, contiguous, of one dtype. Results are the same to the last bit in every run on one kind of device, and the
-CPU's to rounding; random masks are the CPU's to the bit. How much scratch they need, `row_chunks`, `sum_chunks`, `finite_chunks`
-and `scratch_size` of this package say.
+CPU's to rounding; random masks are the CPU's to the bit. How much scratch they need, `row_chunks`, `layernorm_chunks`,
+`sum_chunks`, `finite_chunks` and `scratch_size` of this package say.
 """
 
 from .activations import (
@@ -21,6 +21,7 @@ from .batchnorm import batchnorm_backward, batchnorm_forward, batchnorm_inferenc
 from .dropout import dropout_backward, dropout_forward, relu_dropout_backward
 from .finite import find_not_finite, finite_chunks
 from .gather import gather_rows
+from .layernorm import layernorm_backward, layernorm_chunks, layernorm_forward
 from .linear import linear_backward, linear_forward, scratch_size
 from .losses import (
     cross_entropy_backward,
@@ -69,6 +70,9 @@ __all__ = [
     "find_not_finite",
     "finite_chunks",
     "gather_rows",
+    "layernorm_backward",
+    "layernorm_chunks",
+    "layernorm_forward",
     "linear_backward",
     "linear_forward",
     "lion_update",
