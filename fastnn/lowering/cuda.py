@@ -24,7 +24,23 @@ from fastnn_kernels.cpu.instructions.data import GATHERS
 from .._check import Array
 from ..cuda import is_available, reason
 from ..functional.activations import KINDS
-from ..layers import SELU, BatchNorm1d, Dropout, Flatten, LayerNorm, LeakyReLU, Linear, ReLU, RMSNorm, Sigmoid, Tanh
+from ..layers import (
+    ELU,
+    GELU,
+    SELU,
+    BatchNorm1d,
+    Dropout,
+    Flatten,
+    LayerNorm,
+    LeakyReLU,
+    Linear,
+    ReLU,
+    RMSNorm,
+    Sigmoid,
+    SiLU,
+    Softplus,
+    Tanh,
+)
 from ..losses import CrossEntropyLoss, MSELoss
 from ..optim import SGD, SGDW, Adadelta, Adagrad, Adam, AdamW, Lion, RAdam, RMSprop
 from ..program import REALS
@@ -36,6 +52,13 @@ __all__ = ["CudaProgram", "lower_cuda_evaluation", "lower_cuda_training"]
 
 _SLICE_SECONDS = 0.05
 _ACTIVATIONS = (ReLU, LeakyReLU, Sigmoid, Tanh, SELU)
+# the kernels' name, whether backward reads the output, and settings
+_SMOOTH: dict[type, tuple[str, bool, Callable[[Any], tuple[Any, ...]]]] = {
+    ELU: ("elu", True, lambda layer: (layer.alpha,)),
+    GELU: ("gelu", False, lambda layer: (layer.approximate == "tanh",)),
+    SiLU: ("silu", False, lambda layer: ()),
+    Softplus: ("softplus", False, lambda layer: (layer.beta, layer.threshold)),
+}
 
 Launch = Callable[[int], None]  # of a step; rows are those of the plan
 Backward = Callable[[Any, bool], Any]  # from dy, and whether dx is wanted, to dx; appends launches
@@ -109,7 +132,7 @@ class CudaProgram:
 
     def _check(self, targets: Array) -> None:
         for layer in _flat(self._model.layers, type(self._model)):
-            if type(layer) not in (Linear, BatchNorm1d, LayerNorm, RMSNorm, Dropout, Flatten, *_ACTIVATIONS):
+            if type(layer) not in (Linear, BatchNorm1d, LayerNorm, RMSNorm, Dropout, Flatten, *_ACTIVATIONS, *_SMOOTH):
                 raise NotLowered(f"{layer!r} has no CUDA kernel")
             if layer.training != (self._trainer is not None):
                 raise NotLowered(f"{layer!r} is in another mode than the model")
@@ -306,6 +329,8 @@ class CudaProgram:
             return self._batchnorm(group, x, m, plan, training)
         if type(layer) in (LayerNorm, RMSNorm):
             return self._row_norm(layer, x, m, plan)
+        if type(layer) in _SMOOTH:
+            return self._smooth(layer, x, plan)
         if type(layer) is Dropout:
             if not training:
                 return x, lambda dy, wanted: dy
@@ -401,6 +426,21 @@ class CudaProgram:
         def backward(dy: Any, wanted: bool) -> Any:
             dx, partials = self._xp.empty_like(x), self._empty((cuda.layernorm_chunks(m), 2, n), np.float64)
             plan.append(lambda step: cuda.layernorm_backward(dy, x, gamma, stats, layer.centered, partials, dgamma, dbeta, dx))
+            return dx
+
+        return y, backward
+
+    def _smooth(self, layer: Any, x: Any, plan: list[Launch]) -> tuple[Any, Backward]:
+        name, reads_output, settings = _SMOOTH[type(layer)]
+        forwards, backwards = (getattr(self._cuda, f"{name}_{way}") for way in ("forward", "backward"))
+        y = self._xp.empty_like(x)
+        flat_x, flat_y = x.reshape(-1), y.reshape(-1)
+        plan.append(lambda step: forwards(flat_x, *settings(layer), flat_y))
+
+        def backward(dy: Any, wanted: bool) -> Any:
+            dx = self._xp.empty_like(x)
+            flat_dy, kept, flat_dx = dy.reshape(-1), flat_y if reads_output else flat_x, dx.reshape(-1)
+            plan.append(lambda step: backwards(flat_dy, kept, *settings(layer), flat_dx))
             return dx
 
         return y, backward

@@ -101,6 +101,16 @@ def test_normalisation_of_rows(rng):
     )  # fmt: skip
 
 
+def test_smooth_activations(rng):
+    both(
+        lambda: fnn.Sequential(
+            fnn.Linear(4, 5), fnn.GELU(), fnn.Linear(5, 5), fnn.ELU(0.7), fnn.Softplus(2.0, 1.0), fnn.Linear(5, 3), fnn.SiLU(),
+            fnn.GELU("tanh"), seed=2, dtype=np.float64, input_scale=1 / 255,
+        ),
+        rng, epochs=1,
+    )  # fmt: skip
+
+
 def test_a_checkpoint_knows_no_device(rng, tmp_path):
     x, y = data(rng)
     trained = fnn.Trainer(scaled().to("cuda"), fnn.CrossEntropyLoss(), fnn.Adam())
@@ -127,7 +137,7 @@ def test_a_loss_that_is_not_finite_brings_the_last_weights_back(rng):
 @pytest.mark.parametrize(
     ("layers", "loss", "rule", "what"),
     [
-        ((fnn.Linear(4, 3), fnn.GELU()), fnn.CrossEntropyLoss(), fnn.Adam(), "GELU"),
+        ((fnn.Linear(4, 3), fnn.Softmax()), fnn.CrossEntropyLoss(), fnn.Adam(), "Softmax"),
         ((fnn.Linear(4, 3),), fnn.L1Loss(), fnn.Adam(), "L1Loss"),
         ((fnn.Linear(4, 3),), fnn.MSELoss(), fnn.NAdam(), "NAdam"),
     ],

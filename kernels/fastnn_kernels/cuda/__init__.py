@@ -44,6 +44,16 @@ from .optimizers import (
 )
 from .random import random_bits
 from .reductions import LANES, penalty_update, squared_norm, sum_chunks
+from .smooth_activations import (
+    elu_backward,
+    elu_forward,
+    gelu_backward,
+    gelu_forward,
+    silu_backward,
+    silu_forward,
+    softplus_backward,
+    softplus_forward,
+)
 
 __all__ = [
     "IDENTITY",
@@ -67,9 +77,13 @@ __all__ = [
     "cross_entropy_gradient",
     "dropout_backward",
     "dropout_forward",
+    "elu_backward",
+    "elu_forward",
     "find_not_finite",
     "finite_chunks",
     "gather_rows",
+    "gelu_backward",
+    "gelu_forward",
     "layernorm_backward",
     "layernorm_chunks",
     "layernorm_forward",
@@ -85,8 +99,12 @@ __all__ = [
     "row_chunks",
     "scratch_size",
     "sgd_update",
+    "silu_backward",
+    "silu_forward",
     "soft_cross_entropy_backward",
     "soft_cross_entropy_forward",
+    "softplus_backward",
+    "softplus_forward",
     "squared_error_backward",
     "squared_error_forward",
     "squared_norm",
