@@ -76,6 +76,38 @@ def test_squared_error(rng, reduction):
     both(scaled, rng, lambda: fnn.MSELoss(reduction=reduction), lambda: fnn.RMSprop(lr=1e-3), targets, epochs=1)
 
 
+def small(*last):
+    return fnn.Sequential(fnn.Linear(4, 3), *last, seed=1, dtype=np.float64, input_scale=1 / 255)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        fnn.L1Loss,
+        lambda: fnn.HuberLoss(delta=0.3, reduction="sum"),
+        lambda: fnn.PoissonNLLLoss(full=True),
+        lambda: fnn.BCEWithLogitsLoss(pos_weight=[1.0, 2.0, 0.5]),
+    ],
+)
+def test_losses_that_go_element_by_element(rng, loss):
+    targets = rng.random((ROWS, 3)) if isinstance(loss(), fnn.BCEWithLogitsLoss) else rng.gamma(2.0, size=(ROWS, 3))
+    both(small, rng, loss, targets=targets)
+
+
+def test_poisson_loss_of_rates(rng):
+    both(lambda: small(fnn.Softplus()), rng, lambda: fnn.PoissonNLLLoss(log_input=False), targets=rng.poisson(2.0, (ROWS, 3)))
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_weights_of_classes_and_labels_that_are_ignored(rng, reduction):
+    labels = rng.integers(-1, 3, ROWS)
+    labels[:3] = -1
+    both(small, rng, lambda: fnn.CrossEntropyLoss([0.5, 2.0, 1.0], ignore_index=-1, label_smoothing=0.1, reduction=reduction),
+         targets=labels, regularizer=fnn.L2(0.01))  # fmt: skip
+    both(small, rng, lambda: fnn.NLLLoss([0.5, 2.0, 1.0], ignore_index=-1, reduction=reduction), targets=labels, epochs=1)
+    both(small, rng, lambda: fnn.NLLLoss(reduction=reduction), targets=np.abs(labels), epochs=1)
+
+
 @pytest.mark.parametrize("rule", [fnn.AdamW, fnn.RAdam, fnn.Lion, fnn.Adagrad, fnn.Adadelta])
 def test_other_rules(rng, rule):
     both(lambda: fnn.Sequential(fnn.Linear(4, 3), seed=1, dtype=np.float64, input_scale=1 / 255), rng, optimizer=rule, epochs=1)
@@ -138,12 +170,12 @@ def test_a_loss_that_is_not_finite_brings_the_last_weights_back(rng):
     ("layers", "loss", "rule", "what"),
     [
         ((fnn.Linear(4, 3), fnn.Softmax()), fnn.CrossEntropyLoss(), fnn.Adam(), "Softmax"),
-        ((fnn.Linear(4, 3),), fnn.L1Loss(), fnn.Adam(), "L1Loss"),
+        ((fnn.Linear(4, 3),), fnn.CrossEntropyLoss([1, 2, 3]), fnn.Adam(), "CrossEntropyLoss"),
         ((fnn.Linear(4, 3),), fnn.MSELoss(), fnn.NAdam(), "NAdam"),
     ],
 )
 def test_a_part_without_a_kernel_is_named(rng, layers, loss, rule, what):
     trainer = fnn.Trainer(fnn.Sequential(*layers).to("cuda"), loss, rule)
-    targets = rng.integers(0, 3, ROWS) if isinstance(loss, fnn.CrossEntropyLoss) else rng.standard_normal((ROWS, 3))
+    targets = rng.dirichlet(np.ones(3), ROWS)
     with pytest.raises(ValueError, match=what):
         trainer.fit(rng.standard_normal((ROWS, 4)), targets, progress=False)

@@ -21,6 +21,7 @@ from .batchnorm import batchnorm_backward, batchnorm_forward, batchnorm_inferenc
 from .dropout import dropout_backward, dropout_forward, relu_dropout_backward
 from .finite import find_not_finite, finite_chunks
 from .gather import gather_rows
+from .label_losses import nll_loss_gradient, weighted_cross_entropy_gradient
 from .layernorm import layernorm_backward, layernorm_chunks, layernorm_forward
 from .linear import linear_backward, linear_forward, scratch_size
 from .losses import (
@@ -42,6 +43,17 @@ from .optimizers import (
     rmsprop_update,
     sgd_update,
 )
+from .pointwise_losses import (
+    ABSOLUTE,
+    HUBER,
+    LOGISTIC,
+    POISSON,
+    POISSON_LOG,
+    SQUARED,
+    pointwise_loss_backward,
+    pointwise_loss_forward,
+    pointwise_loss_gradient,
+)
 from .random import random_bits
 from .reductions import LANES, penalty_update, squared_norm, sum_chunks
 from .smooth_activations import (
@@ -56,12 +68,18 @@ from .smooth_activations import (
 )
 
 __all__ = [
+    "ABSOLUTE",
+    "HUBER",
     "IDENTITY",
     "LANES",
     "LEAKY_RELU",
+    "LOGISTIC",
+    "POISSON",
+    "POISSON_LOG",
     "RELU",
     "SELU",
     "SIGMOID",
+    "SQUARED",
     "TANH",
     "activation_backward",
     "activation_forward",
@@ -91,7 +109,11 @@ __all__ = [
     "linear_forward",
     "lion_update",
     "nadam_update",
+    "nll_loss_gradient",
     "penalty_update",
+    "pointwise_loss_backward",
+    "pointwise_loss_forward",
+    "pointwise_loss_gradient",
     "radam_update",
     "random_bits",
     "relu_dropout_backward",
@@ -109,4 +131,5 @@ __all__ = [
     "squared_error_forward",
     "squared_norm",
     "sum_chunks",
+    "weighted_cross_entropy_gradient",
 ]
