@@ -45,7 +45,7 @@ from ..layers import (
 from ..losses import BCEWithLogitsLoss, CrossEntropyLoss, HuberLoss, L1Loss, MSELoss, NLLLoss, PoissonNLLLoss
 from ..optim import SGD, SGDW, Adadelta, Adagrad, Adam, AdamW, Lion, RAdam, RMSprop
 from ..program import REALS
-from ..regularizers import L1, L2, ElasticNet
+from ..regularizers import L1, L2, ElasticNet, MaxNorm
 from .common import NotLowered, offset
 from .layers import Group, _flat, _groups
 
@@ -71,8 +71,7 @@ def lower_cuda_training(
     trainer: Any, source: Array, targets: Array, batch: int, weights: Array | None, store: Store
 ) -> CudaProgram:
     """A program of training steps; NotLowered where a part has no kernel. store: what of the data is on the device already."""
-    for name, value in (("sample_weight", weights), ("augmentation", trainer.augmenter), ("clip_value", trainer.clip_value),
-                        ("constraint", trainer.constraint)):  # fmt: skip
+    for name, value in (("sample_weight", weights), ("augmentation", trainer.augmenter)):
         if value is not None:
             raise NotLowered(f"{name} has no CUDA kernel")
     schedule, regularizer = trainer.schedule, trainer.regularizer
@@ -80,6 +79,8 @@ def lower_cuda_training(
         raise NotLowered(f"{schedule!r} cycles the momentum, which a CUDA program does not")
     if regularizer is not None and (type(regularizer) not in (L1, L2, ElasticNet) or regularizer.proximal):
         raise NotLowered(f"{regularizer!r} has no CUDA kernel")
+    if trainer.constraint is not None and type(trainer.constraint) is not MaxNorm:
+        raise NotLowered(f"{trainer.constraint!r} has no CUDA kernel")
     if type(trainer.optimizer) not in _RULES:
         raise NotLowered(f"{trainer.optimizer!r} has no CUDA kernel")
     return CudaProgram(trainer.model, trainer.loss, source, targets, batch, store, trainer)
@@ -585,6 +586,8 @@ class CudaProgram:
                     weights[:size], *self._strengths(m), partials, gradients[:size], self._penalties[step]
                 )
             )
+        if trainer.clip_value is not None:
+            plan.append(lambda step: cuda.clip_values(trainer.clip_value, gradients))
         if self._clips:
             room = self._empty((cuda.sum_chunks(gradients.size), cuda.LANES), np.float64)
 
@@ -602,8 +605,15 @@ class CudaProgram:
             rule.steps += 1
 
         plan.append(apply)
+        if trainer.constraint is not None:
+            for weight in trainer.constraint.weights(self._model):
+                self._bound(self._view(weight, self._model.flat_parameters, weights), plan)
         if self.weights is not None:
             plan.append(self._average)
+
+    def _bound(self, weight: Any, plan: list[Launch]) -> None:
+        cuda, constraint, room = self._cuda, self._trainer.constraint, self._empty(weight.shape[1], np.float64)
+        plan.append(lambda step: cuda.limit_column_norms(constraint.largest, room, weight))
 
     def _average(self, step: int) -> None:
         assert self.weights is not None

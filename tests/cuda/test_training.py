@@ -66,6 +66,12 @@ def test_penalty_clipping_schedule_and_average(rng):
     )  # fmt: skip
 
 
+def test_clipping_by_value_and_a_bound_on_norms(rng):
+    found = both(scaled, rng, clip_value=0.01, clip_norm=0.02, constraint=fnn.MaxNorm(0.5), epochs=1)
+    first = found[1][0].model.layers[0].parameters["weight"]
+    assert np.isclose(np.linalg.norm(first, axis=0).max(), 0.5)
+
+
 def test_probabilities_and_label_smoothing(rng):
     both(scaled, rng, loss=lambda: fnn.CrossEntropyLoss(label_smoothing=0.1), targets=rng.dirichlet(np.ones(3), ROWS), epochs=1)
 

@@ -18,6 +18,8 @@ from .activations import (
 )
 from .averages import average_update
 from .batchnorm import batchnorm_backward, batchnorm_forward, batchnorm_inference, row_chunks
+from .clipping import clip_values
+from .constraints import limit_column_norms, soft_threshold
 from .dropout import dropout_backward, dropout_forward, relu_dropout_backward
 from .finite import find_not_finite, finite_chunks
 from .gather import gather_rows
@@ -90,6 +92,7 @@ __all__ = [
     "batchnorm_backward",
     "batchnorm_forward",
     "batchnorm_inference",
+    "clip_values",
     "cross_entropy_backward",
     "cross_entropy_forward",
     "cross_entropy_gradient",
@@ -105,6 +108,7 @@ __all__ = [
     "layernorm_backward",
     "layernorm_chunks",
     "layernorm_forward",
+    "limit_column_norms",
     "linear_backward",
     "linear_forward",
     "lion_update",
@@ -125,6 +129,7 @@ __all__ = [
     "silu_forward",
     "soft_cross_entropy_backward",
     "soft_cross_entropy_forward",
+    "soft_threshold",
     "softplus_backward",
     "softplus_forward",
     "squared_error_backward",
