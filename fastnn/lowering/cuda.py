@@ -24,11 +24,28 @@ from fastnn_kernels.cpu.instructions.data import GATHERS
 from .._check import Array
 from ..cuda import is_available, reason
 from ..functional.activations import KINDS
-from ..layers import SELU, BatchNorm1d, Dropout, Flatten, LeakyReLU, Linear, ReLU, Sigmoid, Tanh
-from ..losses import CrossEntropyLoss, MSELoss
+from ..functional.losses import label_weights, logistic_factors, without_ignored
+from ..layers import (
+    ELU,
+    GELU,
+    SELU,
+    BatchNorm1d,
+    Dropout,
+    Flatten,
+    LayerNorm,
+    LeakyReLU,
+    Linear,
+    ReLU,
+    RMSNorm,
+    Sigmoid,
+    SiLU,
+    Softplus,
+    Tanh,
+)
+from ..losses import BCEWithLogitsLoss, CrossEntropyLoss, HuberLoss, L1Loss, MSELoss, NLLLoss, PoissonNLLLoss
 from ..optim import SGD, SGDW, Adadelta, Adagrad, Adam, AdamW, Lion, RAdam, RMSprop
 from ..program import REALS
-from ..regularizers import L1, L2, ElasticNet
+from ..regularizers import L1, L2, ElasticNet, MaxNorm
 from .common import NotLowered, offset
 from .layers import Group, _flat, _groups
 
@@ -36,6 +53,14 @@ __all__ = ["CudaProgram", "lower_cuda_evaluation", "lower_cuda_training"]
 
 _SLICE_SECONDS = 0.05
 _ACTIVATIONS = (ReLU, LeakyReLU, Sigmoid, Tanh, SELU)
+# the kernels' name, whether backward reads the output, and settings
+_SMOOTH: dict[type, tuple[str, bool, Callable[[Any], tuple[Any, ...]]]] = {
+    ELU: ("elu", True, lambda layer: (layer.alpha,)),
+    GELU: ("gelu", False, lambda layer: (layer.approximate == "tanh",)),
+    SiLU: ("silu", False, lambda layer: ()),
+    Softplus: ("softplus", False, lambda layer: (layer.beta, layer.threshold)),
+}
+_POINTWISE = (L1Loss, HuberLoss, PoissonNLLLoss, BCEWithLogitsLoss)
 
 Launch = Callable[[int], None]  # of a step; rows are those of the plan
 Backward = Callable[[Any, bool], Any]  # from dy, and whether dx is wanted, to dx; appends launches
@@ -46,8 +71,7 @@ def lower_cuda_training(
     trainer: Any, source: Array, targets: Array, batch: int, weights: Array | None, store: Store
 ) -> CudaProgram:
     """A program of training steps; NotLowered where a part has no kernel. store: what of the data is on the device already."""
-    for name, value in (("sample_weight", weights), ("augmentation", trainer.augmenter), ("clip_value", trainer.clip_value),
-                        ("constraint", trainer.constraint)):  # fmt: skip
+    for name, value in (("sample_weight", weights), ("augmentation", trainer.augmenter)):
         if value is not None:
             raise NotLowered(f"{name} has no CUDA kernel")
     schedule, regularizer = trainer.schedule, trainer.regularizer
@@ -55,6 +79,8 @@ def lower_cuda_training(
         raise NotLowered(f"{schedule!r} cycles the momentum, which a CUDA program does not")
     if regularizer is not None and (type(regularizer) not in (L1, L2, ElasticNet) or regularizer.proximal):
         raise NotLowered(f"{regularizer!r} has no CUDA kernel")
+    if trainer.constraint is not None and type(trainer.constraint) is not MaxNorm:
+        raise NotLowered(f"{trainer.constraint!r} has no CUDA kernel")
     if type(trainer.optimizer) not in _RULES:
         raise NotLowered(f"{trainer.optimizer!r} has no CUDA kernel")
     return CudaProgram(trainer.model, trainer.loss, source, targets, batch, store, trainer)
@@ -89,7 +115,10 @@ class CudaProgram:
             store["source"] = self._taken(source if source.dtype in GATHERS else source.astype(model.dtype))
             store["targets"] = self._taken(np.ascontiguousarray(targets, kind).reshape(targets.shape))
         self._source, self._targets, self._labelled = store["source"], store["targets"], targets.ndim == 1
-        self._each = width if type(loss) is MSELoss else 1  # losses of a row
+        weighs = self._labelled and (loss.class_weight is not None or loss.ignore_index is not None)
+        self._weighed = targets if weighs else None  # of which the host adds up the labels' weights
+        self._divisors: list[tuple[float, float]] = []  # of each step
+        self._each = width if type(loss) in (MSELoss, *_POINTWISE) else 1  # losses of a row
         steps, dtype = self.steps, model.dtype
         self.rates = self.weights = None
         if trainer is not None:
@@ -109,14 +138,15 @@ class CudaProgram:
 
     def _check(self, targets: Array) -> None:
         for layer in _flat(self._model.layers, type(self._model)):
-            if type(layer) not in (Linear, BatchNorm1d, Dropout, Flatten, *_ACTIVATIONS):
+            if type(layer) not in (Linear, BatchNorm1d, LayerNorm, RMSNorm, Dropout, Flatten, *_ACTIVATIONS, *_SMOOTH):
                 raise NotLowered(f"{layer!r} has no CUDA kernel")
             if layer.training != (self._trainer is not None):
                 raise NotLowered(f"{layer!r} is in another mode than the model")
         loss = self._loss
-        plain = type(loss) is CrossEntropyLoss and loss.class_weight is None and loss.ignore_index is None
-        if not plain and type(loss) is not MSELoss:
+        if type(loss) not in (CrossEntropyLoss, NLLLoss, MSELoss, *_POINTWISE):
             raise NotLowered(f"{loss!r} has no CUDA kernel")
+        if type(loss) is CrossEntropyLoss and targets.ndim == 2 and loss.class_weight is not None:
+            raise NotLowered(f"{loss!r} against probabilities has no CUDA kernel")
 
     # the face of a Program
 
@@ -142,7 +172,13 @@ class CudaProgram:
         self._rows = len(order) if rows is None else rows
         self._order = self._taken(np.ascontiguousarray(order, np.int64))
         self._ordered = self._targets[self._order]
-        self._sums = [0.0, 0.0, 0.0]
+        self._sums, self._counted = [0.0, 0.0, 0.0], [0.0, 0.0]
+        if self._weighed is not None:
+            labels, loss = self._weighed[order][: self._rows], self._loss
+            self._divisors = [
+                label_weights(labels[first : first + self.batch], loss.class_weight, loss.ignore_index, None)
+                for first in range(0, self._rows, self.batch)
+            ]
         self.stopped_by_norm = False
         self._parameters[...] = self._taken(self._model.flat_parameters)
         self._buffers[...] = self._taken(self._model.flat_buffers)
@@ -173,10 +209,10 @@ class CudaProgram:
             self._bring_back()
         return end if stopped is None or to_the_end else stopped
 
-    def sums(self) -> tuple[float, float, float, None]:
-        """Loss, penalty and hits, added up over the rows of this pass so far."""
+    def sums(self) -> tuple[float, float, float, tuple[float, float] | None]:
+        """Loss, penalty and hits, added up over the rows of this pass so far, and what they are divided by; None for the rows."""
         loss, penalty, hits = self._sums
-        return loss, penalty, hits, None
+        return loss, penalty, hits, None if self._weighed is None else (self._counted[0], self._counted[1])
 
     # arrays
 
@@ -235,6 +271,11 @@ class CudaProgram:
         for step in range(begin, end):
             rows = slice((step - begin) * self.batch, min((step - begin + 1) * self.batch, last - first))
             loss = float(losses[rows].sum()) / (1 if summed else self._each)
+            if self._divisors:
+                weight, counted = self._divisors[step]
+                loss = loss if summed or weight > 0.0 else 0.0  # where nothing counts
+                self._counted[0] += weight
+                self._counted[1] += counted
             self._sums[0] += loss
             self._sums[2] += float(hits[rows].sum())
             if self._penalised:
@@ -246,7 +287,7 @@ class CudaProgram:
 
     @property
     def _scored(self) -> bool:
-        return type(self._loss) is CrossEntropyLoss
+        return type(self._loss) in (CrossEntropyLoss, NLLLoss, BCEWithLogitsLoss)
 
     @property
     def _clips(self) -> bool:
@@ -304,6 +345,10 @@ class CudaProgram:
             return y, lambda dy, wanted: backward(through(dy), wanted)
         if type(layer) is BatchNorm1d:
             return self._batchnorm(group, x, m, plan, training)
+        if type(layer) in (LayerNorm, RMSNorm):
+            return self._row_norm(layer, x, m, plan)
+        if type(layer) in _SMOOTH:
+            return self._smooth(layer, x, plan)
         if type(layer) is Dropout:
             if not training:
                 return x, lambda dy, wanted: dy
@@ -382,6 +427,42 @@ class CudaProgram:
 
         return y, backward
 
+    def _row_norm(self, layer: Any, x: Any, m: int, plan: list[Launch]) -> tuple[Any, Backward]:
+        cuda, model, n = self._cuda, self._model, layer.normalized_shape
+        gamma, beta = self._xp.ones(n, model.dtype), self._xp.zeros(n, model.dtype)
+        dgamma, dbeta = self._empty(n, model.dtype), self._empty(n, model.dtype)
+        parameters, gradients = layer.parameters, layer.gradients
+        if "weight" in parameters:
+            gamma = self._view(parameters["weight"], model.flat_parameters, self._parameters)
+            dgamma = self._view(gradients["weight"], model.flat_gradients, self._gradients)
+        if "bias" in parameters:
+            beta = self._view(parameters["bias"], model.flat_parameters, self._parameters)
+            dbeta = self._view(gradients["bias"], model.flat_gradients, self._gradients)
+        y, stats = self._xp.empty_like(x), self._empty((3, m), model.dtype)
+        plan.append(lambda step: cuda.layernorm_forward(x, gamma, beta, layer.epsilon, layer.centered, stats, y))
+
+        def backward(dy: Any, wanted: bool) -> Any:
+            dx, partials = self._xp.empty_like(x), self._empty((cuda.layernorm_chunks(m), 2, n), np.float64)
+            plan.append(lambda step: cuda.layernorm_backward(dy, x, gamma, stats, layer.centered, partials, dgamma, dbeta, dx))
+            return dx
+
+        return y, backward
+
+    def _smooth(self, layer: Any, x: Any, plan: list[Launch]) -> tuple[Any, Backward]:
+        name, reads_output, settings = _SMOOTH[type(layer)]
+        forwards, backwards = (getattr(self._cuda, f"{name}_{way}") for way in ("forward", "backward"))
+        y = self._xp.empty_like(x)
+        flat_x, flat_y = x.reshape(-1), y.reshape(-1)
+        plan.append(lambda step: forwards(flat_x, *settings(layer), flat_y))
+
+        def backward(dy: Any, wanted: bool) -> Any:
+            dx = self._xp.empty_like(x)
+            flat_dy, kept, flat_dx = dy.reshape(-1), flat_y if reads_output else flat_x, dx.reshape(-1)
+            plan.append(lambda step: backwards(flat_dy, kept, *settings(layer), flat_dx))
+            return dx
+
+        return y, backward
+
     def _dropout(self, layer: Any, x: Any, plan: list[Launch], after_relu: bool) -> tuple[Any, Callable[[Any], Any]]:
         cuda, seed = self._cuda, np.uint64(layer.seed)
         y = self._xp.empty_like(x)
@@ -429,6 +510,10 @@ class CudaProgram:
                 cuda.squared_error_backward(shares, flat_z, targets, flat_dz)
 
             plan.append(squared)
+        elif type(loss) in _POINTWISE:
+            self._pointwise_loss(z, dz, m, plan)
+        elif self._weighed is not None or type(loss) is NLLLoss:
+            self._label_loss(z, dz, m, plan)
         elif self._labelled:
 
             def labelled(step: int) -> None:
@@ -452,6 +537,43 @@ class CudaProgram:
             plan.append(soft)
         return dz
 
+    def _pointwise_loss(self, z: Any, dz: Any, m: int, plan: list[Launch]) -> None:
+        cuda, loss, batch, k, nothing = self._cuda, self._loss, self.batch, self._each, self._empty(0, z.dtype)
+        share, positive, scored = (
+            1.0 if loss.reduction == "sum" else 1.0 / (m * k),
+            getattr(loss, "pos_weight", None),
+            self._scored,
+        )
+        factors = nothing if positive is None else self._taken(logistic_factors(positive, k, self._model.dtype))
+
+        def pointwise(step: int) -> None:
+            first = step * batch
+            targets, losses = self._ordered[first : first + m], self._losses[first * k : (first + m) * k].reshape(m, k)
+            kind, parameter = _kind(cuda, loss)
+            full = getattr(loss, "full", False)
+            cuda.pointwise_loss_gradient(kind, z, targets, parameter, full, factors, nothing, share, losses, dz)
+            if scored:
+                self._hits[first : first + m] = ((z > 0.0) == (targets > 0.5)).mean(axis=1)
+
+        plan.append(pointwise)
+
+    def _label_loss(self, z: Any, dz: Any, m: int, plan: list[Launch]) -> None:
+        cuda, loss, batch, nothing = self._cuda, self._loss, self.batch, self._empty(0, z.dtype)
+        classes = nothing if loss.class_weight is None else self._taken(loss.class_weight.astype(self._model.dtype))
+        summed, ignored = loss.reduction == "sum", without_ignored(loss.ignore_index)
+
+        def labelled(step: int) -> None:
+            rows = slice(step * batch, step * batch + m)
+            weight = self._divisors[step][0] if self._divisors else float(m)
+            share = 1.0 if summed else (1.0 / weight if weight > 0.0 else 0.0)
+            rule, outputs = (ignored, classes, nothing, share), (self._losses[rows], self._hits[rows], dz)
+            if type(loss) is NLLLoss:
+                cuda.nll_loss_gradient(z, self._ordered[rows], *rule, *outputs)
+            else:
+                cuda.weighted_cross_entropy_gradient(z, self._ordered[rows], loss.label_smoothing, *rule, *outputs)
+
+        plan.append(labelled)
+
     def _finish(self, plan: list[Launch], m: int) -> None:
         """Penalty, clipping, update, average."""
         cuda, trainer, rule = self._cuda, self._trainer, self._trainer.optimizer
@@ -464,6 +586,8 @@ class CudaProgram:
                     weights[:size], *self._strengths(m), partials, gradients[:size], self._penalties[step]
                 )
             )
+        if trainer.clip_value is not None:
+            plan.append(lambda step: cuda.clip_values(trainer.clip_value, gradients))
         if self._clips:
             room = self._empty((cuda.sum_chunks(gradients.size), cuda.LANES), np.float64)
 
@@ -481,13 +605,29 @@ class CudaProgram:
             rule.steps += 1
 
         plan.append(apply)
+        if trainer.constraint is not None:
+            for weight in trainer.constraint.weights(self._model):
+                self._bound(self._view(weight, self._model.flat_parameters, weights), plan)
         if self.weights is not None:
             plan.append(self._average)
+
+    def _bound(self, weight: Any, plan: list[Launch]) -> None:
+        cuda, constraint, room = self._cuda, self._trainer.constraint, self._empty(weight.shape[1], np.float64)
+        plan.append(lambda step: cuda.limit_column_norms(constraint.largest, room, weight))
 
     def _average(self, step: int) -> None:
         assert self.weights is not None
         if self.weights[step] != 0.0:
             self._cuda.average_update(self._parameters, float(self.weights[step]), self._state["average"])
+
+
+def _kind(cuda: Any, loss: Any) -> tuple[int, float]:
+    """The number of a loss that goes element by element, and its parameter."""
+    if type(loss) is HuberLoss:
+        return cuda.HUBER, loss.delta
+    if type(loss) is PoissonNLLLoss:
+        return (cuda.POISSON_LOG if loss.log_input else cuda.POISSON), loss.eps
+    return (cuda.ABSOLUTE if type(loss) is L1Loss else cuda.LOGISTIC), 0.0
 
 
 def _next_step(layer: Any) -> int:

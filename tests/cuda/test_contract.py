@@ -13,10 +13,13 @@ NUMBERS = [name for name in cuda.__all__ if not callable(getattr(cuda, name)) an
 FUNCTIONS = [name for name in cuda.__all__ if callable(getattr(cuda, name))]
 TRAINING = [
     "activation_backward", "activation_forward", "adam_update", "batchnorm_backward", "batchnorm_forward",
-    "batchnorm_inference", "cross_entropy_backward", "cross_entropy_forward", "cross_entropy_gradient", "dropout_backward",
-    "dropout_forward", "gather_rows", "linear_backward", "linear_forward", "penalty_update", "random_bits",
-    "relu_dropout_backward", "rmsprop_update", "sgd_update", "soft_cross_entropy_backward", "soft_cross_entropy_forward",
-    "squared_error_backward", "squared_error_forward", "squared_norm",
+    "batchnorm_inference", "clip_values", "cross_entropy_backward", "cross_entropy_forward", "cross_entropy_gradient",
+    "dropout_backward", "dropout_forward", "elu_backward", "elu_forward", "gather_rows", "gelu_backward", "gelu_forward",
+    "layernorm_backward", "layernorm_forward", "limit_column_norms", "linear_backward", "linear_forward", "nll_loss_gradient",
+    "penalty_update", "pointwise_loss_backward", "pointwise_loss_forward", "pointwise_loss_gradient", "random_bits",
+    "relu_dropout_backward", "rmsprop_update", "sgd_update", "silu_backward", "silu_forward", "soft_cross_entropy_backward",
+    "soft_cross_entropy_forward", "soft_threshold", "softplus_backward", "softplus_forward", "squared_error_backward",
+    "squared_error_forward", "squared_norm", "weighted_cross_entropy_gradient",
 ]  # fmt: skip
 
 

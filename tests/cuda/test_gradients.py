@@ -41,6 +41,22 @@ def test_activations(rng, kind):
     assert_gradient(dx, loss, x)
 
 
+@pytest.mark.parametrize(
+    ("name", "settings"), [("elu", (0.7,)), ("gelu", (False,)), ("gelu", (True,)), ("silu", ()), ("softplus", (2.0, 1.0))]
+)
+def test_smooth_activations(rng, name, settings):
+    x, weights, y, dx = *rng.standard_normal((2, 11)), np.empty(11), np.empty(11)
+    forward, backward = getattr(kernels, f"{name}_forward"), getattr(kernels, f"{name}_backward")
+
+    def loss():
+        forward(x, *settings, y)
+        return y @ weights
+
+    loss()
+    backward(weights, y if name == "elu" else x, *settings, dx)
+    assert_gradient(dx, loss, x)
+
+
 def test_dropout(rng):
     x, weights, y, dx = *rng.standard_normal((2, 11)), np.empty(11), np.empty(11)
 
@@ -85,6 +101,23 @@ def test_batch_normalisation(rng, kind, p):
     gradients = np.empty(N), np.empty(N), np.empty((M, N))
     sums = np.empty((kernels.row_chunks(M), 2, N))
     kernels.batchnorm_backward(weights, x, y.copy(), gamma, stats.copy(), True, kind, SLOPE, p, sums, *gradients)
+    for gradient, array in zip(gradients, (gamma, beta, x), strict=True):
+        assert_gradient(gradient, loss, array)
+
+
+@pytest.mark.parametrize("centered", [True, False])
+def test_normalisation_of_rows(rng, centered):
+    x, gamma, beta = rng.standard_normal((M, N)), rng.uniform(0.5, 1.5, N), rng.standard_normal(N)
+    weights, y, stats = rng.standard_normal((M, N)), np.empty((M, N)), np.empty((3, M))
+
+    def loss():
+        kernels.layernorm_forward(x, gamma, beta, 1e-5, centered, stats, y)
+        return (y * weights).sum()
+
+    loss()
+    gradients = np.empty(N), np.empty(N), np.empty((M, N))
+    sums = np.empty((kernels.layernorm_chunks(M), 2, N))
+    kernels.layernorm_backward(weights, x, gamma, stats.copy(), centered, sums, *gradients)
     for gradient, array in zip(gradients, (gamma, beta, x), strict=True):
         assert_gradient(gradient, loss, array)
 

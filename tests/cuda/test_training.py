@@ -66,6 +66,12 @@ def test_penalty_clipping_schedule_and_average(rng):
     )  # fmt: skip
 
 
+def test_clipping_by_value_and_a_bound_on_norms(rng):
+    found = both(scaled, rng, clip_value=0.01, clip_norm=0.02, constraint=fnn.MaxNorm(0.5), epochs=1)
+    first = found[1][0].model.layers[0].parameters["weight"]
+    assert np.isclose(np.linalg.norm(first, axis=0).max(), 0.5)
+
+
 def test_probabilities_and_label_smoothing(rng):
     both(scaled, rng, loss=lambda: fnn.CrossEntropyLoss(label_smoothing=0.1), targets=rng.dirichlet(np.ones(3), ROWS), epochs=1)
 
@@ -74,6 +80,38 @@ def test_probabilities_and_label_smoothing(rng):
 def test_squared_error(rng, reduction):
     targets = rng.standard_normal((ROWS, 3))
     both(scaled, rng, lambda: fnn.MSELoss(reduction=reduction), lambda: fnn.RMSprop(lr=1e-3), targets, epochs=1)
+
+
+def small(*last):
+    return fnn.Sequential(fnn.Linear(4, 3), *last, seed=1, dtype=np.float64, input_scale=1 / 255)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        fnn.L1Loss,
+        lambda: fnn.HuberLoss(delta=0.3, reduction="sum"),
+        lambda: fnn.PoissonNLLLoss(full=True),
+        lambda: fnn.BCEWithLogitsLoss(pos_weight=[1.0, 2.0, 0.5]),
+    ],
+)
+def test_losses_that_go_element_by_element(rng, loss):
+    targets = rng.random((ROWS, 3)) if isinstance(loss(), fnn.BCEWithLogitsLoss) else rng.gamma(2.0, size=(ROWS, 3))
+    both(small, rng, loss, targets=targets)
+
+
+def test_poisson_loss_of_rates(rng):
+    both(lambda: small(fnn.Softplus()), rng, lambda: fnn.PoissonNLLLoss(log_input=False), targets=rng.poisson(2.0, (ROWS, 3)))
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_weights_of_classes_and_labels_that_are_ignored(rng, reduction):
+    labels = rng.integers(-1, 3, ROWS)
+    labels[:3] = -1
+    both(small, rng, lambda: fnn.CrossEntropyLoss([0.5, 2.0, 1.0], ignore_index=-1, label_smoothing=0.1, reduction=reduction),
+         targets=labels, regularizer=fnn.L2(0.01))  # fmt: skip
+    both(small, rng, lambda: fnn.NLLLoss([0.5, 2.0, 1.0], ignore_index=-1, reduction=reduction), targets=labels, epochs=1)
+    both(small, rng, lambda: fnn.NLLLoss(reduction=reduction), targets=np.abs(labels), epochs=1)
 
 
 @pytest.mark.parametrize("rule", [fnn.AdamW, fnn.RAdam, fnn.Lion, fnn.Adagrad, fnn.Adadelta])
@@ -86,6 +124,26 @@ def test_layers_by_themselves(rng):
         lambda: fnn.Sequential(
             fnn.BatchNorm1d(4, affine=False, momentum=None), fnn.Linear(4, 5, bias=False), fnn.ReLU(), fnn.Dropout(0.2),
             fnn.ReLU(), fnn.Dropout(0.2), fnn.Sequential(fnn.Dropout(0.1), fnn.Linear(5, 3), seed=1), seed=2, dtype=np.float64,
+        ),
+        rng, epochs=1,
+    )  # fmt: skip
+
+
+def test_normalisation_of_rows(rng):
+    both(
+        lambda: fnn.Sequential(
+            fnn.LayerNorm(4, elementwise_affine=False), fnn.Linear(4, 5), fnn.RMSNorm(5), fnn.LayerNorm(5, bias=False),
+            fnn.Tanh(), fnn.Linear(5, 3), fnn.LayerNorm(3), seed=2, dtype=np.float64,
+        ),
+        rng, epochs=1,
+    )  # fmt: skip
+
+
+def test_smooth_activations(rng):
+    both(
+        lambda: fnn.Sequential(
+            fnn.Linear(4, 5), fnn.GELU(), fnn.Linear(5, 5), fnn.ELU(0.7), fnn.Softplus(2.0, 1.0), fnn.Linear(5, 3), fnn.SiLU(),
+            fnn.GELU("tanh"), seed=2, dtype=np.float64, input_scale=1 / 255,
         ),
         rng, epochs=1,
     )  # fmt: skip
@@ -117,13 +175,13 @@ def test_a_loss_that_is_not_finite_brings_the_last_weights_back(rng):
 @pytest.mark.parametrize(
     ("layers", "loss", "rule", "what"),
     [
-        ((fnn.Linear(4, 3), fnn.GELU()), fnn.CrossEntropyLoss(), fnn.Adam(), "GELU"),
-        ((fnn.Linear(4, 3),), fnn.L1Loss(), fnn.Adam(), "L1Loss"),
+        ((fnn.Linear(4, 3), fnn.Softmax()), fnn.CrossEntropyLoss(), fnn.Adam(), "Softmax"),
+        ((fnn.Linear(4, 3),), fnn.CrossEntropyLoss([1, 2, 3]), fnn.Adam(), "CrossEntropyLoss"),
         ((fnn.Linear(4, 3),), fnn.MSELoss(), fnn.NAdam(), "NAdam"),
     ],
 )
 def test_a_part_without_a_kernel_is_named(rng, layers, loss, rule, what):
     trainer = fnn.Trainer(fnn.Sequential(*layers).to("cuda"), loss, rule)
-    targets = rng.integers(0, 3, ROWS) if isinstance(loss, fnn.CrossEntropyLoss) else rng.standard_normal((ROWS, 3))
+    targets = rng.dirichlet(np.ones(3), ROWS)
     with pytest.raises(ValueError, match=what):
         trainer.fit(rng.standard_normal((ROWS, 4)), targets, progress=False)
