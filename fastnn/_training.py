@@ -18,6 +18,7 @@ from .augment import Augmenter
 from .averaging import Average
 from .callbacks import Callback, EarlyStopping, ProgressBar
 from .layers import Dropout
+from .losses import BCEWithLogitsLoss
 from .lowering import NotLowered
 from .metrics import NAMED
 from .optim import Optimizer
@@ -87,6 +88,11 @@ class Data:
         if self._check_finite:
             finite(self._y_name, y, self._model.dtype)
         return y
+
+    @property
+    def columns(self) -> int:
+        """Numbers of a row's target."""
+        return 1 if self._y.ndim == 1 else self._y.shape[1]
 
     def prepare(self, augmenter: Augmenter) -> None:
         """Get the augmenter ready for these rows; ValueError where they do not fit."""
@@ -248,6 +254,7 @@ class Metrics:
             raise TypeError(f"metrics: expected a list of names and functions, got {quote(metrics)}")
         self._model, self._loss = model, loss
         self._functions: dict[str, tuple[str, Callable[..., Any]]] = {}
+        self._weighted = {metric for metric in metrics if isinstance(metric, str)}  # take sample_weight
         for i, metric in enumerate(metrics):
             name = metric if isinstance(metric, str) else getattr(metric, "__name__", "<")
             if isinstance(metric, str) and metric not in NAMED:
@@ -259,6 +266,8 @@ class Metrics:
                 raise ValueError(
                     f"metrics[{i}]: expected a loss with {kind} for {name!r}, such as CrossEntropyLoss, got {loss!r}"
                 )
+            if name in self._functions or (name == "loss" and not isinstance(metric, str)):
+                raise ValueError(f"metrics[{i}]: expected a name that is not taken, got {name!r}")
             self._functions[name] = kind, function
 
     @property
@@ -266,19 +275,36 @@ class Metrics:
         """What they are called in the logs."""
         return list(self._functions)
 
+    def check(self, data: Data) -> None:
+        """Refuse what `values` cannot work out of this data."""
+        of_one_label = [name for name, (kind, _) in self._functions.items() if kind != "outputs"]
+        if of_one_label and isinstance(self._loss, BCEWithLogitsLoss) and data.columns > 1:
+            raise ValueError(
+                f"metrics: expected functions of (y, outputs) where a row has {data.columns} labels, got {of_one_label[0]!r}"
+            )
+
     def values(self, data: Data, batch_size: int) -> dict[str, float]:
-        """All of them; the outputs of all rows are in memory for it."""
+        """All of them, over the rows whose label is not ignored; the outputs of all rows are in memory for it."""
         if not self._functions:
             return {}
+        self.check(data)
         x, y = data.all_rows()
-        outputs = self._model.predict(x, batch_size, check_finite=False)
+        outputs, weights = self._model.predict(x, batch_size, check_finite=False), data.weights
+        ignored = getattr(self._loss, "ignore_index", None)
+        if ignored is not None and y.ndim == 1:
+            counts = y != ignored
+            if not counts.any():
+                return dict.fromkeys(self._functions, float("nan"))
+            y, outputs, weights = y[counts], outputs[counts], None if weights is None else weights[counts]
         given = {"outputs": outputs}
         for kind in {kind for kind, _ in self._functions.values()} - {"outputs"}:
             given[kind] = getattr(self._loss, kind)(outputs)
         numbers = y if y.ndim == 1 else y[:, 0] if y.shape[1] == 1 else y.argmax(axis=-1)
-        weighted = {} if data.weights is None else {"sample_weight": data.weights}
+        weighted = {} if weights is None else {"sample_weight": weights}
         return {
-            name: float(function(y if kind == "outputs" else numbers, given[kind], **(weighted if name in NAMED else {})))
+            name: float(
+                function(y if kind == "outputs" else numbers, given[kind], **(weighted if name in self._weighted else {}))
+            )
             for name, (kind, function) in self._functions.items()
         }
 

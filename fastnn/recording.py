@@ -58,9 +58,8 @@ class ModelCheckpoint(Callback):
         self.every = integer("every", every, low=1)
         self.verbose = boolean("verbose", verbose)
         self._sign = direction(monitor, mode)
-        self._reset()
-
-    def _reset(self) -> None:
+        if save_best_only and self.every != 1:
+            raise ValueError(f"every: expected 1 with save_best_only, got {self.every}")
         self.best: float | None = None
         self.best_path: Path | None = None
         self.last_path: Path | None = None
@@ -69,9 +68,6 @@ class ModelCheckpoint(Callback):
     def monitor(self) -> str | None:
         """The monitored name; None where nothing is."""
         return self._monitored if self.save_best_only else None
-
-    def on_fit_begin(self, trainer: Trainer, epochs: int, steps: int) -> None:
-        self._reset()
 
     def on_epoch_end(self, trainer: Trainer, epoch: int, logs: dict[str, float]) -> None:
         value = logs.get(self._monitored)

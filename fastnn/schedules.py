@@ -16,6 +16,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -294,6 +295,10 @@ class SequentialLR(Schedule):
         self.milestones = _integers("milestones", milestones)
         if len(self.milestones) != len(schedulers) - 1 or sorted(set(self.milestones)) != self.milestones:
             raise ValueError(f"milestones: expected {len(schedulers) - 1} growing numbers, got {self.milestones}")
+        for i, (first, end) in enumerate(pairwise([0, *self.milestones])):
+            length = self.schedulers[i].length
+            if length is not None and end - first > length:
+                raise ValueError(f"milestones[{i}]: expected at most {first + length}, where schedulers[{i}] ends, got {end}")
         last = self.schedulers[-1].length
         self.length = None if last is None else last + (self.milestones[-1] if self.milestones else 0)
 

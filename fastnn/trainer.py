@@ -122,12 +122,12 @@ class Trainer:
         self.clip_value = None if clip_value is None else number("clip_value", clip_value, low=0.0, open_low=True)
         self.constraint = constraint
         self.clip_norm = None if clip_norm is None else number("clip_norm", clip_norm, low=0.0, open_low=True)
+        self.compiled = None if compiled is None else boolean("compiled", compiled)
         self.model, self.loss, self.regularizer = model, loss, regularizer
         self.augmenter = None if augmentation is None else Augmenter(augmentation, image_shape, model.seed)
         self.optimizer = optimizer if optimizer.bound else optimizer.bind(model)
         self.schedule, self.base_lr = schedule, optimizer.lr
         self.average = average if average is None or average.bound else average.bind(model)
-        self.compiled = None if compiled is None else boolean("compiled", compiled)
         self.road = "not trained yet"
         self.history = History()
         self.epochs_done = 0
@@ -171,8 +171,6 @@ class Trainer:
         batch_size = integer("batch_size", batch_size, low=1)
         shuffle, drop_last = boolean("shuffle", shuffle), boolean("drop_last", drop_last)
         data = Data(self.model, self.loss, "", x, y, boolean("check_finite", check_finite), sample_weight)
-        if self.augmenter is not None:
-            data.prepare(self.augmenter)
         validation = None
         if validation_data is not None:
             if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
@@ -181,6 +179,8 @@ class Trainer:
         more = Metrics(self.model, self.loss, metrics)
         if metrics and validation is None:
             raise ValueError(f"metrics: expected none without validation_data, on which they are found, got {quote(metrics)}")
+        if validation is not None:
+            more.check(validation)
         self.optimizer.check_settings()
         sizes = self._batch_sizes(data.rows, batch_size, drop_last)
         self._check_length(epochs, len(sizes))
@@ -190,6 +190,8 @@ class Trainer:
             score, score is None and hasattr(self.loss, "scores"), self.regularizer is not None, validation is not None,
             more.names,
         )  # fmt: skip
+        if self.augmenter is not None:
+            data.prepare(self.augmenter)
         program = self._training_program(data, batch_size)
         self.history = History()
         self._stopping = False
@@ -249,6 +251,7 @@ class Trainer:
         metrics: names out of `fastnn.metrics.NAMED`, such as "f1_macro", "roc_auc" or "calibration_error", and functions
         f(y, outputs) of targets as the loss has them (of MSELoss always (rows, k)) and outputs (rows, k), logged by their names.
         They are worked out of all predictions at once, which takes a second pass; those with names heed sample_weight.
+        Rows whose label the loss ignores are left out of them.
         """
         more = Metrics(self.model, self.loss, metrics)
         data = Data(self.model, self.loss, "", x, y, True, sample_weight)

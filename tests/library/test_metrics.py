@@ -190,3 +190,34 @@ def test_metrics_that_cannot_be_are_refused():
             trainer.evaluate(x, y, metrics=given)
     with pytest.raises(ValueError, match="^metrics: expected none without validation_data"):
         trainer.fit(x, y, metrics=["r2"])
+
+
+def test_ignored_labels_are_left_out_of_metrics_and_several_labels_a_row_are_refused(rng):
+    x, y = rng.standard_normal((40, 5)), rng.integers(0, 3, 40)
+    hidden = np.where(np.arange(40) < 10, -100, y)
+    model = fnn.Sequential(fnn.Linear(5, 3), seed=0, dtype=np.float64)
+    names = ["accuracy", "f1_macro", "nll"]
+    found = fnn.Trainer(model, fnn.CrossEntropyLoss(ignore_index=-100), fnn.SGD()).evaluate(x, hidden, metrics=names)
+    expected = fnn.Trainer(model, fnn.CrossEntropyLoss(), fnn.SGD()).evaluate(x[10:], y[10:], metrics=names)
+    assert found == pytest.approx(expected, rel=1e-12)
+    trainer = fnn.Trainer(model, fnn.BCEWithLogitsLoss(), fnn.SGD())
+    before = model.flat_parameters.copy()
+    many = rng.integers(0, 2, (40, 3)).astype(float)
+    with pytest.raises(ValueError, match="^metrics: expected functions of .* where a row has 3 labels, got 'f1_macro'"):
+        trainer.fit(x, many, validation_data=(x, many), metrics=["f1_macro"])
+    assert np.array_equal(model.flat_parameters, before)
+
+
+def test_names_of_metrics_are_told_apart(rng):
+    def mse(y, outputs):
+        return float(((y - outputs) ** 2).mean())
+
+    def loss(y, outputs):
+        return 0.0
+
+    x, y = rng.standard_normal((20, 5)), rng.standard_normal((20, 1))
+    trainer = fnn.Trainer(fnn.Sequential(fnn.Linear(5, 1), seed=0), fnn.MSELoss(), fnn.SGD())
+    assert trainer.evaluate(x, y, sample_weight=np.ones(20), metrics=[mse])["mse"] > 0.0
+    for taken in ([mse, mse], [loss]):
+        with pytest.raises(ValueError, match=r"^metrics\[\d\]: expected a name that is not taken"):
+            trainer.evaluate(x, y, metrics=taken)

@@ -261,3 +261,9 @@ ERRORS = [
 def test_bad_arguments_are_refused_by_name(make, argument, error):
     with pytest.raises(error, match=rf"^{argument}: expected"):
         make()
+
+
+def test_a_sequence_does_not_run_a_schedule_past_its_end():
+    first = fnn.OneCycleLR(0.1, 5)
+    with pytest.raises(ValueError, match=r"^milestones\[0\]: expected at most 5, where schedulers\[0\] ends, got 10"):
+        fnn.SequentialLR([first, fnn.StepLR(10, per="step")], [10])
