@@ -215,7 +215,11 @@ class Floor:
         peaks = {np.dtype(dtype).name: peak(dtype, self.threads, rounds) for dtype in (np.float32, np.float64)}
         return {"threads": self.threads, "elements": size, "vector_bits": vector_bits(), "bandwidth": bandwidths, "peak": peaks}
 
-    def adam(self, rounds):
-        """Seconds of one pass of Adam's mix over the parameters of each workload, wherever in cache they are."""
+    def peak(self, rounds):
+        """Operations a second in float32."""
+        return peak(np.float32, self.threads, rounds)["median"]
+
+    def adam(self, rounds, workload):
+        """Seconds of one pass of Adam's mix over the parameters of a workload, wherever in cache they are."""
         numba.set_num_threads(self.threads)
-        return {name: bandwidth(ADAM, w.parameters, self.threads, rounds)[1] for name, w in WORKLOADS.items()}
+        return bandwidth(ADAM, WORKLOADS[workload].parameters, self.threads, rounds)[1]["median"]

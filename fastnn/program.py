@@ -22,12 +22,31 @@ from ._check import Array
 from ._memory import aligned_zeros, padded
 from .functional import _dispatch
 
-__all__ = ["REALS", "Program", "Table"]
+__all__ = ["REALS", "Pace", "Program", "Table"]
 
 _WIDTH = 17  # operands of the longest instruction, and its address
 REALS = 6  # of an instruction
 _SLICE_SECONDS = 0.05
 _COMPILATION_SECONDS = 2.0  # for an instruction, roughly
+
+
+class Pace:
+    """How many steps are run at a time: as many as take some 50 ms, by how long the caller took for the last ones."""
+
+    def __init__(self) -> None:
+        self._steps = 1
+
+    def slices(self, steps: int, one_by_one: bool) -> Iterator[tuple[int, int]]:
+        """Pieces of so many steps, as (first step, end)."""
+        begin = 0
+        while begin < steps:
+            end = min(steps, begin + (1 if one_by_one else self._steps))
+            started = time.perf_counter()
+            yield begin, end
+            if end - begin == self._steps:
+                elapsed = max(time.perf_counter() - started, 1e-6)
+                self._steps = max(1, min(4 * self._steps, int(self._steps * _SLICE_SECONDS / elapsed)))
+            begin = end
 
 
 class Table:
@@ -123,7 +142,7 @@ class Program:
         self._state = np.zeros(COUNTERS + len(table.counters), np.int64)
         self.results = np.zeros(7)
         self._rows, self.batch = len(source), table.batch
-        self._pace = 1
+        self._pace = Pace()
         self._source = _bytes_of(source)
         labelled = targets.ndim == 1 and targets.dtype.kind in "iu"
         self._labels = targets if labelled else None
@@ -155,16 +174,8 @@ class Program:
         return -(-self._rows // self.batch)
 
     def slices(self, one_by_one: bool = False) -> Iterator[tuple[int, int]]:
-        """Pieces of a pass for `run`, as (first step, end), of some 50 ms by how long the caller took for the last one."""
-        begin = 0
-        while begin < self.steps:
-            end = min(self.steps, begin + (1 if one_by_one else self._pace))
-            started = time.perf_counter()
-            yield begin, end
-            if end - begin == self._pace:
-                elapsed = max(time.perf_counter() - started, 1e-6)
-                self._pace = max(1, min(4 * self._pace, int(self._pace * _SLICE_SECONDS / elapsed)))
-            begin = end
+        """Pieces of a pass for `run`, as (first step, end)."""
+        return self._pace.slices(self.steps, one_by_one)
 
     def predict(self, x: Array) -> tuple[Array, bool]:
         """The outputs for rows x, C-contiguous, of the dtype and width that the program was lowered for; whether x is finite."""

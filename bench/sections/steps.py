@@ -4,12 +4,13 @@ First each contender makes one step, which is where compilers work. Then eleven 
 same batches: the losses before the first update, after one and after ten must agree, or nothing is timed.
 """
 
+from contextlib import ExitStack
 from dataclasses import replace
 
 from .. import machine
 from ..run import present
 from ..timing import seconds, times
-from ..worker import Field, compare
+from ..worker import Field, Worker, compare
 from ..workloads import WORKLOADS
 
 CONTENDERS = {
@@ -32,10 +33,14 @@ def measure(run):
         names.remove("torch.compile")
         missing["torch.compile"] = "needs a C++ compiler, which is not here"
     chosen = ("tiny", "tabular") if run.quick else WORKLOADS
-    return {name: _workload(run, WORKLOADS[name], names, dict(missing)) for name in chosen}
+    with ExitStack() as stack:  # floors are measured beside the workload: a virtual machine has better minutes and worse
+        floors = {threads: stack.enter_context(Worker(threads)) for threads in sorted({1, run.threads})}
+        for threads, worker in floors.items():
+            worker.make("bench.floor:Floor", threads)
+        return {name: _workload(run, WORKLOADS[name], names, dict(missing), floors) for name in chosen}
 
 
-def _workload(run, workload, names, left_out):
+def _workload(run, workload, names, left_out, floors):
     if workload.name != "tiny":
         names = [name for name in names if name != "scikit-learn"]
         left_out["scikit-learn"] = "has neither batchnorm nor dropout"
@@ -56,7 +61,7 @@ def _workload(run, workload, names, left_out):
         print(f"    {name:<14}{seconds(row['median']):>10} a step  {ratio:>7}  first step {started}")
     return {
         "times": found, "left_out": left_out, "losses": losses, "road": road, "overheads": overheads,
-        "floor": _floor(run, workload), "steps_a_pass": workload.steps,
+        "floor": _floor(run, workload, floors), "steps_a_pass": workload.steps,
     }  # fmt: skip
 
 
@@ -79,10 +84,10 @@ def _verify(field, workload):
     return losses
 
 
-def _floor(run, workload):
+def _floor(run, workload, floors):
     """The least time of a step: its products at the peak of multiply-adds, and Adam's bytes at what its mix of streams reaches
-    over arrays of that size.
+    over arrays of that size, on one thread or all.
     """
-    products = workload.flops / run.peak(run.threads)
-    adam = min(run.floor[str(threads)]["adam"][workload.name]["median"] for threads in {1, run.threads})
+    products = workload.flops / floors[run.threads].call("peak", run.rounds)
+    adam = min(worker.call("adam", run.rounds, workload.name) for worker in floors.values())
     return {"products": products, "adam": adam, "seconds": products + adam}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,81 +14,33 @@ from fastnn_kernels.cpu.instructions import layers as ops
 from fastnn_kernels.cpu.instructions import smooth_activations as smooth
 from fastnn_kernels.cpu.layernorm import layernorm_chunks
 
-from ..functional.activations import KINDS
 from ..functional.row_normalization import LAYERNORM_NS
 from ..functional.smooth_activations import ELU_NS, GELU_NS, SILU_NS, SOFTPLUS_NS
 from ..functional.softmax import SOFTMAX_NS
 from ..layers import (
     ELU,
     GELU,
-    SELU,
     BatchNorm1d,
     Dropout,
     Flatten,
     Layer,
     LayerNorm,
-    LeakyReLU,
     Linear,
     LogSoftmax,
-    ReLU,
     Residual,
     RMSNorm,
-    Sigmoid,
     SiLU,
     Softmax,
     Softplus,
-    Tanh,
 )
 from ..program import Table
 from .common import ACTIVATION_NS, BATCHNORM_NS, DROPOUT_NS, PRODUCT_NS, NotLowered, offset
+from .groups import ACTIVATIONS, Group, flat_layers, groups_of
 
-# Layers are lowered in groups of those that run in one pass. Each group adds its forward, and returns its output's columns and
-# place, and what adds its backward.
+# Each group adds its forward, and returns its output's columns and place, and what adds its backward.
 
 Backward = Callable[[int, bool], int]  # from the place of dy, and whether dx is wanted, to the place of dx
 Lowered = tuple[int, int, Backward]
-
-
-class Group(NamedTuple):
-    """A layer, with the activation and the dropout after it where they run in the same pass."""
-
-    layer: Any
-    activation: Any = None
-    dropout: Any = None
-
-    @property
-    def kind(self) -> int:
-        return int(KINDS[self.activation.kind if self.activation else None])
-
-    @property
-    def slope(self) -> float:
-        return float(self.activation.negative_slope) if self.activation else 0.0
-
-    @property
-    def p(self) -> float:
-        return float(self.dropout.p) if self.dropout else 0.0
-
-
-_ACTIVATIONS = (ReLU, LeakyReLU, Sigmoid, Tanh, SELU)
-
-
-def _groups(layers: list[Layer]) -> Iterable[Group]:
-    """Linear or BatchNorm1d with the activation that follows, and after ReLU, whose output shows what was dropped, dropout."""
-    position = 0
-
-    def next_is(kinds: tuple[type, ...]) -> bool:
-        return position < len(layers) and type(layers[position]) in kinds
-
-    while position < len(layers):
-        layer, activation, dropout = layers[position], None, None
-        position += 1
-        if type(layer) in (Linear, BatchNorm1d) and next_is(_ACTIVATIONS):
-            activation = layers[position]
-            position += 1
-        if ReLU in (type(layer), type(activation)) and next_is((Dropout,)):
-            dropout = layers[position]
-            position += 1
-        yield Group(layer, activation, dropout)
 
 
 def _linear(t: Table, group: Group, n: int, x: int, training: bool) -> Lowered:
@@ -310,7 +262,7 @@ _LAYERS: dict[type, Callable[[Table, Group, int, int, bool], Lowered]] = {
     BatchNorm1d: _batchnorm,
     Dropout: _dropout,
     Flatten: _flatten,
-    **dict.fromkeys(_ACTIVATIONS, _activation),
+    **dict.fromkeys(ACTIVATIONS, _activation),
     **dict.fromkeys(_PAIRS, _pair),
 }
 
@@ -322,24 +274,13 @@ def lower_layers(t: Table, n: int, x: int, training: bool) -> tuple[int, int, li
 
 def _lower_each(t: Table, layers: list[Layer], n: int, x: int, training: bool) -> tuple[int, int, list[Backward]]:
     backwards: list[Backward] = []
-    layers = list(_flat(layers, type(t.model)))
+    layers = list(flat_layers(layers, type(t.model)))
     for layer in layers:
         if type(layer) not in _LAYERS:
             raise NotLowered(f"{layer!r} has no instruction")
         if layer.training != training:
             raise NotLowered(f"{layer!r} is in another mode than the model")
-    for group in _groups(layers):
+    for group in groups_of(layers):
         n, x, backward = _LAYERS[type(group.layer)](t, group, n, x, training)
         backwards.insert(0, backward)
     return n, x, backwards
-
-
-def _flat(layers: list[Layer], container: type) -> Iterable[Layer]:
-    """The layers, with those of models inside in the place of these."""
-    for layer in layers:
-        if type(layer) is container:
-            if layer.input_scale != 1.0:
-                raise NotLowered("a nested model has an input_scale of its own")
-            yield from _flat(layer.layers, container)
-        else:
-            yield layer

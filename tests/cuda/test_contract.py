@@ -12,13 +12,14 @@ from fastnn_kernels import cuda
 NUMBERS = [name for name in cuda.__all__ if not callable(getattr(cuda, name)) and name != "LANES"]
 FUNCTIONS = [name for name in cuda.__all__ if callable(getattr(cuda, name))]
 TRAINING = [
-    "activation_backward", "activation_forward", "adam_update", "batchnorm_backward", "batchnorm_forward",
+    "activation_backward", "activation_forward", "adam_update", "add_arrays", "batchnorm_backward", "batchnorm_forward",
     "batchnorm_inference", "clip_values", "cross_entropy_backward", "cross_entropy_forward", "cross_entropy_gradient",
     "dropout_backward", "dropout_forward", "elu_backward", "elu_forward", "gather_rows", "gelu_backward", "gelu_forward",
-    "layernorm_backward", "layernorm_forward", "limit_column_norms", "linear_backward", "linear_forward", "nll_loss_gradient",
-    "penalty_update", "pointwise_loss_backward", "pointwise_loss_forward", "pointwise_loss_gradient", "random_bits",
-    "relu_dropout_backward", "rmsprop_update", "sgd_update", "silu_backward", "silu_forward", "soft_cross_entropy_backward",
-    "soft_cross_entropy_forward", "soft_threshold", "softplus_backward", "softplus_forward", "squared_error_backward",
+    "layernorm_backward", "layernorm_forward", "limit_column_norms", "linear_backward", "linear_forward", "log_softmax_backward",
+    "log_softmax_forward", "nadam_update", "nll_loss_gradient", "penalty_update", "pointwise_loss_backward",
+    "pointwise_loss_forward", "pointwise_loss_gradient", "random_bits", "relu_dropout_backward", "rmsprop_update", "sgd_update",
+    "silu_backward", "silu_forward", "soft_cross_entropy_backward", "soft_cross_entropy_forward", "soft_threshold",
+    "softmax_backward", "softmax_forward", "softplus_backward", "softplus_forward", "squared_error_backward",
     "squared_error_forward", "squared_norm", "weighted_cross_entropy_gradient",
 ]  # fmt: skip
 
@@ -70,6 +71,16 @@ def test_the_work_is_done_by_kernels_of_the_device(rng):
     assert launches() == before + 1
     np.testing.assert_allclose(y, np.tanh(x))
     assert len(every_launcher()) > 30
+
+
+def test_what_the_sanitizer_goes_over_is_every_kernel():
+    from bench.gpu.every_kernel import every_call
+
+    before = {launcher: launcher.launches for launcher in every_launcher()}
+    for call in every_call(5, 3, 4):
+        call()
+    products = {"_tiled_product"}  # cuBLAS's, where there is a GPU
+    assert not {launcher.__name__ for launcher, count in before.items() if launcher.launches == count} - products
 
 
 def test_rows_are_gathered_converted_and_scaled(rng):

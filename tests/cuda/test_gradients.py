@@ -154,3 +154,65 @@ def test_squared_error(rng):
 
     kernels.squared_error_backward(weights, a, b, da)
     assert_gradient(da, loss, a)
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+def test_softmax(rng, name):
+    x, weights, y, dx = *rng.standard_normal((2, M, K)), np.empty((M, K)), np.empty((M, K))
+    forward, backward = getattr(kernels, f"{name}_forward"), getattr(kernels, f"{name}_backward")
+
+    def loss():
+        forward(x, y)
+        return (y * weights).sum()
+
+    loss()
+    backward(weights, y, dx)
+    assert_gradient(dx, loss, x)
+
+
+KINDS = ["SQUARED", "ABSOLUTE", "HUBER", "POISSON", "POISSON_LOG", "LOGISTIC"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_losses_that_go_element_by_element(rng, kind):
+    number, a = getattr(kernels, kind), 0.4
+    x, t, rows = rng.standard_normal((M, K)), rng.uniform(0.1, 0.9, (M, K)), np.array([1.0, 2.0, 0.0, 0.5, 3.0])
+    factors = rng.uniform(0.5, 2.0, K) if kind == "LOGISTIC" else NOTHING
+    if kind == "POISSON":
+        x = np.abs(x)
+    weights, losses, dx = rng.standard_normal(M * K), np.empty(M * K), np.empty(M * K)
+
+    def loss():
+        kernels.pointwise_loss_forward(number, x.reshape(-1), t.reshape(-1), a, False, factors, losses)
+        return losses @ weights
+
+    kernels.pointwise_loss_backward(weights, number, x.reshape(-1), t.reshape(-1), a, factors, dx)
+    assert_gradient(dx.reshape(M, K), loss, x)
+
+    def weighted():
+        kernels.pointwise_loss_gradient(number, x, t, a, False, factors, rows, 0.5, values, np.empty((M, K)))
+        return 0.5 * values.sum()
+
+    values, gradient = np.empty((M, K)), np.empty((M, K))
+    kernels.pointwise_loss_gradient(number, x, t, a, False, factors, rows, 0.5, values, gradient)
+    assert_gradient(gradient, weighted, x)
+
+
+@pytest.mark.parametrize("name", ["nll_loss_gradient", "weighted_cross_entropy_gradient"])
+def test_losses_against_labels_with_weights(rng, name):
+    z, labels, rows, classes = (
+        rng.standard_normal((M, K)),
+        rng.integers(0, K, M),
+        rng.uniform(0.5, 2.0, M),
+        rng.uniform(0.5, 2.0, K),
+    )
+    labels[1], rows[2] = -1, 0.0
+    smoothing = (0.1,) if name.startswith("weighted") else ()
+    losses, hits, dz = np.empty(M), np.empty(M), np.empty((M, K))
+
+    def loss():
+        getattr(kernels, name)(z, labels, *smoothing, -1, classes, rows, 0.5, losses, hits, np.empty((M, K)))
+        return 0.5 * losses.sum()
+
+    getattr(kernels, name)(z, labels, *smoothing, -1, classes, rows, 0.5, losses, hits, dz)
+    assert_gradient(dz, loss, z)

@@ -66,6 +66,24 @@ def test_penalty_clipping_schedule_and_average(rng):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("rule", [fnn.Adam, lambda: fnn.SGD(lr=0.1, momentum=0.9)])
+def test_a_schedule_that_cycles_the_momentum(rng, rule):
+    schedule = lambda: fnn.schedules.OneCycleLR(max_lr=0.05, total_steps=6)  # noqa: E731
+    (one, _), (other, _) = both(scaled, rng, optimizer=rule, schedule=schedule)
+    for name in ("lr", "betas" if hasattr(one.optimizer, "betas") else "momentum"):
+        assert getattr(other.optimizer, name) == pytest.approx(getattr(one.optimizer, name))
+        assert getattr(other.optimizer, name) != getattr(rule(), name)
+
+
+@pytest.mark.parametrize("scale", ["none", "rows"])
+def test_a_proximal_step_makes_zeros(rng, scale):
+    strength = 0.5 if scale == "none" else 4.0
+    found = both(
+        scaled, rng, optimizer=lambda: fnn.SGD(lr=0.1), regularizer=fnn.L1(strength, proximal=True, scale=scale), epochs=1
+    )
+    assert (found[1][0].model.flat_parameters == 0.0).any()
+
+
 def test_clipping_by_value_and_a_bound_on_norms(rng):
     found = both(scaled, rng, clip_value=0.01, clip_norm=0.02, constraint=fnn.MaxNorm(0.5), epochs=1)
     first = found[1][0].model.layers[0].parameters["weight"]
@@ -114,7 +132,47 @@ def test_weights_of_classes_and_labels_that_are_ignored(rng, reduction):
     both(small, rng, lambda: fnn.NLLLoss(reduction=reduction), targets=np.abs(labels), epochs=1)
 
 
-@pytest.mark.parametrize("rule", [fnn.AdamW, fnn.RAdam, fnn.Lion, fnn.Adagrad, fnn.Adadelta])
+ROW_LOSSES = {
+    "labels": (fnn.CrossEntropyLoss, lambda rng: rng.integers(0, 3, ROWS)),
+    "weighted labels": (
+        lambda **o: fnn.CrossEntropyLoss([0.5, 2.0, 1.0], ignore_index=0, label_smoothing=0.1, **o),
+        lambda rng: rng.integers(0, 3, ROWS),
+    ),
+    "probabilities": (
+        lambda **o: fnn.CrossEntropyLoss([0.5, 2.0, 1.0], label_smoothing=0.1, **o), lambda rng: rng.dirichlet(np.ones(3), ROWS)
+    ),
+    "NLL": (fnn.NLLLoss, lambda rng: rng.integers(0, 3, ROWS)),
+    "MSE": (fnn.MSELoss, lambda rng: rng.standard_normal((ROWS, 3))),
+    "Huber": (fnn.HuberLoss, lambda rng: rng.standard_normal((ROWS, 3))),
+    "logistic": (lambda **o: fnn.BCEWithLogitsLoss(pos_weight=2.0, **o), lambda rng: rng.integers(0, 2, (ROWS, 3))),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("loss", ROW_LOSSES)
+def test_weights_of_rows(rng, loss, reduction):
+    make, targets = ROW_LOSSES[loss]
+    weights = rng.integers(0, 4, ROWS) * 0.5
+    weights[:8] = 0.0  # a batch in which nothing counts
+    x, y = data(rng)[0].astype(float) / 255, targets(rng)
+    x[0] = 1e305  # its row counts nothing, whatever is in it
+    found = []
+    for device in ("cpu", "cuda"):
+        model = fnn.Sequential(fnn.Linear(4, 3), seed=1, dtype=np.float64).to(device)
+        trainer = fnn.Trainer(model, make(reduction=reduction), fnn.SGD(lr=0.01), regularizer=fnn.L2(0.01))
+        given = {"sample_weight": weights, "validation_data": (x, y, weights), "progress": False}
+        history = trainer.fit(x, y, epochs=2, batch_size=8, shuffle=False, **given)
+        found.append((history, model.flat_parameters, trainer.evaluate(x, y, 7, sample_weight=weights)))
+    (one, first, result), (other, second, again) = found
+    np.testing.assert_allclose(second, first, rtol=1e-9)
+    assert np.isfinite(first).all()
+    assert again == pytest.approx(result, rel=1e-9)
+    for name in set(one.names) - {"seconds"}:
+        np.testing.assert_allclose(other[name], one[name], rtol=1e-9, err_msg=name)
+
+
+@pytest.mark.parametrize("rule", [fnn.AdamW, fnn.NAdam, fnn.RAdam, fnn.Lion, fnn.Adagrad, fnn.Adadelta])
 def test_other_rules(rng, rule):
     both(lambda: fnn.Sequential(fnn.Linear(4, 3), seed=1, dtype=np.float64, input_scale=1 / 255), rng, optimizer=rule, epochs=1)
 
@@ -137,6 +195,17 @@ def test_normalisation_of_rows(rng):
         ),
         rng, epochs=1,
     )  # fmt: skip
+
+
+def test_softmax_and_branches(rng):
+    def make():
+        block = fnn.Residual(fnn.Linear(5, 5), fnn.ReLU(), fnn.Dropout(0.2), fnn.Residual(fnn.Softmax()), fnn.BatchNorm1d(5))
+        return fnn.Sequential(
+            fnn.Residual(fnn.Linear(4, 4), fnn.Tanh()), fnn.Linear(4, 5), block, fnn.Linear(5, 3), fnn.LogSoftmax(), seed=2,
+            dtype=np.float64, input_scale=1 / 255,
+        )  # fmt: skip
+
+    both(make, rng, fnn.NLLLoss, epochs=1)
 
 
 def test_smooth_activations(rng):
@@ -172,16 +241,36 @@ def test_a_loss_that_is_not_finite_brings_the_last_weights_back(rng):
     np.testing.assert_array_equal(trainer.model.flat_parameters, before)
 
 
+class Doubled(fnn.Layer):
+    def forward(self, x):
+        return 2.0 * x
+
+    def backward(self, dy):
+        return 2.0 * dy
+
+
+class OfMyOwn(fnn.MSELoss):
+    pass
+
+
+class Slow(fnn.SGD):
+    pass
+
+
 @pytest.mark.parametrize(
-    ("layers", "loss", "rule", "what"),
+    ("layers", "options", "what"),
     [
-        ((fnn.Linear(4, 3), fnn.Softmax()), fnn.CrossEntropyLoss(), fnn.Adam(), "Softmax"),
-        ((fnn.Linear(4, 3),), fnn.CrossEntropyLoss([1, 2, 3]), fnn.Adam(), "CrossEntropyLoss"),
-        ((fnn.Linear(4, 3),), fnn.MSELoss(), fnn.NAdam(), "NAdam"),
+        ((fnn.Linear(4, 3), Doubled()), {}, "Doubled"),
+        ((fnn.spectral_norm(fnn.Linear(4, 3)),), {}, "SpectralNorm"),
+        ((fnn.Linear(4, 3),), {"loss": OfMyOwn()}, "OfMyOwn"),
+        ((fnn.Linear(4, 3),), {"optimizer": Slow()}, "Slow"),
+        ((fnn.Linear(4, 3),), {"augmentation": [fnn.augment.GaussianNoise(0.1)]}, "augmentation has no CUDA kernel"),
     ],
 )
-def test_a_part_without_a_kernel_is_named(rng, layers, loss, rule, what):
-    trainer = fnn.Trainer(fnn.Sequential(*layers).to("cuda"), loss, rule)
-    targets = rng.dirichlet(np.ones(3), ROWS)
+def test_a_part_without_a_kernel_is_named(rng, layers, options, what):
+    parts = {"loss": fnn.MSELoss(), "optimizer": fnn.Adam()} | options
+    trainer = fnn.Trainer(fnn.Sequential(*layers).to("cuda"), **parts)
+    before = trainer.model.flat_parameters.copy()
     with pytest.raises(ValueError, match=what):
-        trainer.fit(rng.standard_normal((ROWS, 4)), targets, progress=False)
+        trainer.fit(rng.standard_normal((ROWS, 4)), rng.standard_normal((ROWS, 3)), progress=False)
+    np.testing.assert_array_equal(trainer.model.flat_parameters, before)

@@ -16,6 +16,7 @@ from .activations import (
     activation_backward,
     activation_forward,
 )
+from .arithmetic import add_arrays
 from .averages import average_update
 from .batchnorm import batchnorm_backward, batchnorm_forward, batchnorm_inference, row_chunks
 from .clipping import clip_values
@@ -68,6 +69,7 @@ from .smooth_activations import (
     softplus_backward,
     softplus_forward,
 )
+from .softmax import log_softmax_backward, log_softmax_forward, softmax_backward, softmax_forward
 
 __all__ = [
     "ABSOLUTE",
@@ -88,6 +90,7 @@ __all__ = [
     "adadelta_update",
     "adagrad_update",
     "adam_update",
+    "add_arrays",
     "average_update",
     "batchnorm_backward",
     "batchnorm_forward",
@@ -112,6 +115,8 @@ __all__ = [
     "linear_backward",
     "linear_forward",
     "lion_update",
+    "log_softmax_backward",
+    "log_softmax_forward",
     "nadam_update",
     "nll_loss_gradient",
     "penalty_update",
@@ -130,6 +135,8 @@ __all__ = [
     "soft_cross_entropy_backward",
     "soft_cross_entropy_forward",
     "soft_threshold",
+    "softmax_backward",
+    "softmax_forward",
     "softplus_backward",
     "softplus_forward",
     "squared_error_backward",
