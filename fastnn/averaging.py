@@ -182,7 +182,8 @@ def update_bn(model: Sequential, x: ArrayLike, batch_size: int = 1024) -> None:
     """Take the running statistics of a model's normalisation layers anew, as the average over the batches of one pass over x.
 
     x: (rows, features), not shuffled; a last batch too small to normalise is left out. The model's mode and dropout's steps
-    stay as they were. Dropout is at work in the pass, as in training. As torch.optim.swa_utils.update_bn.
+    stay as they were, and where it fails the statistics too. Dropout is at work in the pass, as in training. As
+    torch.optim.swa_utils.update_bn.
     """
     if not isinstance(model, Sequential):
         raise TypeError(f"model: expected a Sequential, got {quote(model)}")
@@ -197,6 +198,7 @@ def update_bn(model: Sequential, x: ArrayLike, batch_size: int = 1024) -> None:
     momenta: list[Any] = [getattr(layer, "momentum", None) for layer in layers]
     modes = [(layer, layer.training) for layer in model.walk()]
     steps = [(layer, layer.step) for layer in model.walk() if isinstance(layer, Dropout)]
+    before = model.flat_buffers.copy()
     model.train()
     try:
         for layer in layers:
@@ -207,6 +209,11 @@ def update_bn(model: Sequential, x: ArrayLike, batch_size: int = 1024) -> None:
             rows = np.arange(first, min(len(x), first + batch_size))
             if len(rows) >= least:
                 model.forward_batch(model.gather(x, rows))
+        if not np.isfinite(model.flat_buffers).all():
+            raise ValueError("x: expected rows of which the statistics are finite, got NaN or infinite ones")
+    except BaseException:
+        model.flat_buffers[...] = before
+        raise
     finally:
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+    from sklearn.model_selection import train_test_split
     from sklearn.utils import check_random_state
     from sklearn.utils.multiclass import check_classification_targets
     from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
@@ -100,11 +101,12 @@ class _MLP(BaseEstimator):  # type: ignore[misc]
         weights = None if sample_weight is None else _check_sample_weight(sample_weight, x, ensure_non_negative=True)
         validation, monitor = None, "loss"
         if boolean("early_stopping", self.early_stopping):
-            order = random.permutation(len(x))
             held = max(1, round(len(x) * number("validation_fraction", self.validation_fraction, low=0.0, high=1.0)))
             if held >= len(x):
                 raise ValueError(f"validation_fraction: expected rows that are left to train on, got {held} of {len(x)} held out")
-            kept, out = order[held:], order[:held]
+            kept, out = train_test_split(
+                np.arange(len(x)), test_size=held, random_state=random, stratify=_strata(y, held) if y.ndim == 1 else None
+            )
             validation, monitor = (x[out], y[out], *([] if weights is None else [weights[out]])), "val_loss"
             x, y, weights = x[kept], y[kept], None if weights is None else weights[kept]
         stopping = EarlyStopping(
@@ -140,13 +142,19 @@ class _MLP(BaseEstimator):  # type: ignore[misc]
         return outputs
 
 
+def _strata(labels: Array, held: int) -> Array | None:
+    """The labels, in whose shares rows are held out; None where there are too few rows for that."""
+    counts = np.unique(labels, return_counts=True)[1]
+    return labels if counts.min() >= 2 and len(counts) <= min(held, len(labels) - held) else None
+
+
 class MLPClassifier(ClassifierMixin, _MLP):  # type: ignore[misc]
     """A multilayer perceptron for classes, trained with cross-entropy.
 
     hidden_layer_sizes: units of each hidden layer. activation: 'relu', 'tanh' or 'logistic'. optimizer: an optimiser of fastnn
     with its settings; None is Adam(learning_rate_init). alpha: of L2, α/2 · Σ w² over the batch's rows or
     their weights, as in scikit-learn. batch_size: 'auto' is 200 or all rows. max_iter: epochs at most; it ends earlier when the
-    loss (with early_stopping that of validation_fraction of the rows) has not fallen by tol in n_iter_no_change epochs. dtype: of
+    loss (with early_stopping that of validation_fraction of the rows, stratified) has not fallen by tol in n_iter_no_change epochs. dtype: of
     the network.
 
     After fit: classes_, n_iter_, loss_curve_, model_ (a Sequential) and trainer_.

@@ -31,11 +31,12 @@ __all__ = ["CSVLogger", "LearningRateLogger", "LivePlot", "ModelCheckpoint"]
 class ModelCheckpoint(Callback):
     """Save the model after epochs, or only after the best so far.
 
-    path: may name the epoch, from 1, and what it logged: "out/model-{epoch:03d}-{val_loss:.4f}.npz". Its folder is made. content:
-    "model" writes what `load_model` reads, "trainer" pickles the whole trainer, with the optimiser, schedule and average, which
-    goes on to the same bits. monitor, mode: as in EarlyStopping. save_best_only: only where the monitored value is the best yet.
-    every: each so manieth epoch. verbose: print a line for each file. Where the trainer validates with averaged weights
-    (`EMA(validate=True)`), these are what the model is saved with.
+    path: may name the epoch, counted from the trainer's first as 1, and what it logged:
+    "out/model-{epoch:03d}-{val_loss:.4f}.npz". Its folder is made. content: "model" writes what `load_model` reads, "trainer"
+    pickles the whole trainer, with the optimiser, schedule and average, which goes on to the same bits. monitor, mode: as in
+    EarlyStopping. save_best_only: only where the monitored value is the best yet. every: each so manieth epoch. verbose: print a
+    line for each file. Where the trainer validates with averaged weights (`EMA(validate=True)`), these are what the model is saved
+    with.
 
     After training: best (the value), best_path, last_path.
     """
@@ -76,9 +77,9 @@ class ModelCheckpoint(Callback):
         better = value is not None and not np.isnan(value) and (self.best is None or self._sign * (value - self.best) > 0.0)
         if better:
             self.best = value
-        if not better if self.save_best_only else (epoch + 1) % self.every:
+        if not better if self.save_best_only else trainer.epochs_done % self.every:
             return
-        path = self._place(epoch, logs)
+        path = self._place(trainer.epochs_done, logs)
         path.parent.mkdir(parents=True, exist_ok=True)
         if self.content == "model":
             average = trainer.average
@@ -91,11 +92,11 @@ class ModelCheckpoint(Callback):
         if better:
             self.best_path = path
         if self.verbose:
-            print(f"epoch {epoch + 1}: wrote {path}")
+            print(f"epoch {trainer.epochs_done}: wrote {path}")
 
     def _place(self, epoch: int, logs: dict[str, float]) -> Path:
         try:
-            return Path(str(self.path).format(epoch=epoch + 1, **logs))
+            return Path(str(self.path).format(epoch=epoch, **logs))
         except (KeyError, IndexError, ValueError) as error:
             raise ValueError(f"path: expected names out of {['epoch', *sorted(logs)]} in it, got {str(self.path)!r}") from error
 

@@ -187,6 +187,16 @@ def test_statistics_are_taken_anew_from_data():
     np.testing.assert_array_equal(model.flat_parameters, parameters)
 
 
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+def test_statistics_stay_where_the_data_has_none():
+    model = small_model()
+    before, bad = model.flat_buffers.copy(), X.copy()
+    bad[-1, 0] = np.nan
+    with pytest.raises(ValueError, match="^x: expected rows of which the statistics are finite"):
+        fnn.update_bn(model, bad, batch_size=10)
+    np.testing.assert_array_equal(model.flat_buffers, before)
+
+
 def test_bad_arguments_are_refused_by_name():
     for make, argument, error in (
         (lambda: fnn.EMA(1.0), "decay", ValueError), (lambda: fnn.EMA(start=-1), "start", ValueError),

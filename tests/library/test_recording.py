@@ -82,6 +82,13 @@ def test_every_second_epoch(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["2.npz", "4.npz"]
 
 
+def test_epochs_are_counted_from_fit_to_fit(tmp_path):
+    trainer, saver = small_trainer(), fnn.ModelCheckpoint(tmp_path / "{epoch}.npz", every=2)
+    for _ in range(2):
+        fit(trainer, 3, callbacks=[saver])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["2.npz", "4.npz", "6.npz"]
+
+
 @pytest.mark.parametrize("compiled", [True, False])
 def test_a_trainer_from_a_file_goes_on_to_the_same_bits(compiled, tmp_path):
     def make():

@@ -49,6 +49,22 @@ def test_any_optimiser_early_stopping_and_the_same_bits_from_a_seed():
     assert one.trainer_.road == "compiled program"
 
 
+def test_rows_are_held_out_in_the_shares_of_the_classes(rng, monkeypatch):
+    held = []
+    fit = fnn.Trainer.fit
+
+    def spy(trainer, x, y, **options):
+        held.append(np.bincount(options["validation_data"][1], minlength=2).tolist())
+        return fit(trainer, x, y, **options)
+
+    monkeypatch.setattr(fnn.Trainer, "fit", spy)
+    labels = np.repeat([0, 1], [180, 20])
+    for y in (labels, np.repeat([0, 1], [199, 1])):  # of the second there is too little to be in both
+        MLPClassifier((4,), early_stopping=True, max_iter=2, random_state=0).fit(rng.standard_normal((200, 3)), y)
+    assert held[0] == [18, 2]
+    assert sum(held[1]) == 20
+
+
 def test_a_regressor_of_several_targets(rng):
     x = rng.uniform(-1, 1, (400, 3))
     y = np.column_stack([100.0 + 30.0 * x[:, 0] * x[:, 1], 1e-3 * x[:, 2]])
