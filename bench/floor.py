@@ -211,8 +211,14 @@ class Floor:
 
     def measure(self, rounds, size):
         numba.set_num_threads(self.threads)
-        bandwidths = {mix_name(mix): bandwidth(mix, size, self.threads, rounds)[0] for mix in _PIECES}
-        peaks = {np.dtype(dtype).name: peak(dtype, self.threads, rounds) for dtype in (np.float32, np.float64)}
+        bandwidths, peaks = {}, {}
+        for _ in range(2):  # apart in time, the better of the two: a virtual machine may have one core for its two for seconds
+            for found, name, measured in (
+                *((bandwidths, mix_name(mix), bandwidth(mix, size, self.threads, rounds)[0]) for mix in _PIECES),
+                *((peaks, np.dtype(dtype).name, peak(dtype, self.threads, rounds)) for dtype in (np.float32, np.float64)),
+            ):
+                if name not in found or measured["median"] > found[name]["median"]:
+                    found[name] = measured
         return {"threads": self.threads, "elements": size, "vector_bits": vector_bits(), "bandwidth": bandwidths, "peak": peaks}
 
     def peak(self, rounds):

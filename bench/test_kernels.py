@@ -1,17 +1,19 @@
 """Elementwise kernels beside good NumPy, one at a time, with pytest-benchmark; `python -m bench kernels` runs it.
 
-One process and no BLAS, so thread pools cannot disturb one another. In cache: one thread. Out of cache: one thread, and all.
-Each result is checked against NumPy's before it is timed; the first call, which may compile, is not timed.
+One process and no BLAS, so thread pools cannot disturb one another. In cache: one thread. Out of cache: one thread, and all, and
+on either the floor: passes with the same mixes of streams over arrays of that size. Each result is checked against NumPy's before
+it is timed; the first call, which may compile, is not timed.
 """
 
 import os
 import time
+from functools import cache
 
 import numba
 import numpy as np
 import pytest
 
-from .floor import out_of_cache
+from .floor import mix_loop, out_of_cache
 from .kernel_cases import CASES
 
 QUICK = bool(os.environ.get("FASTNN_BENCH_QUICK"))
@@ -33,16 +35,37 @@ def case(request):
     return name, size, made
 
 
-@pytest.mark.parametrize("contender", ["fastnn", "NumPy", "fastnn, all threads"])
+@cache
+def _streams(elements):
+    return [np.ones(elements, np.float32) for _ in range(4)]
+
+
+_loop = cache(mix_loop)
+
+
+def _floor(made, elements, threads):
+    loops, arrays = [_loop(mix, threads) for mix in made.passes], _streams(elements)
+
+    def passes():
+        for loop in loops:
+            loop(*arrays)
+
+    return passes
+
+
+@pytest.mark.parametrize("contender", ["fastnn", "floor", "fastnn, all threads", "floor, all threads", "NumPy"])
 def test_kernel(benchmark, case, contender):
     name, size, made = case
-    if contender == "fastnn, all threads" and size == "in cache":
-        pytest.skip("in cache kernels are timed on one thread")
-    numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
+    if size == "in cache" and contender not in ("fastnn", "NumPy"):
+        pytest.skip("in cache kernels are timed on one thread, and beside NumPy alone")
+    threads = numba.config.NUMBA_NUM_THREADS
+    numba.set_num_threads(threads)
     function, args = {
         "fastnn": (made.kernel.serial, made.args),
-        "NumPy": (made.numpy, ()),
+        "floor": (_floor(made, SIZES[size], 1), ()),
         "fastnn, all threads": (made.kernel.parallel, made.args),
+        "floor, all threads": (_floor(made, SIZES[size], threads), ()),
+        "NumPy": (made.numpy, ()),
     }[contender]
     function(*args)
     started = time.perf_counter()

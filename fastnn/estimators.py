@@ -152,10 +152,10 @@ class MLPClassifier(ClassifierMixin, _MLP):  # type: ignore[misc]
     """A multilayer perceptron for classes, trained with cross-entropy.
 
     hidden_layer_sizes: units of each hidden layer. activation: 'relu', 'tanh' or 'logistic'. optimizer: an optimiser of fastnn
-    with its settings; None is Adam(learning_rate_init). alpha: of L2, α/2 · Σ w² over the batch's rows or
-    their weights, as in scikit-learn. batch_size: 'auto' is 200 or all rows. max_iter: epochs at most; it ends earlier when the
-    loss (with early_stopping that of validation_fraction of the rows, stratified) has not fallen by tol in n_iter_no_change epochs. dtype: of
-    the network.
+    with its settings; None is Adam(learning_rate_init). alpha: of L2, α/2 · Σ w² over the batch's rows or their weights, as
+    in scikit-learn. batch_size: 'auto' is 200 or all rows. max_iter: epochs at most; it ends earlier when the loss (with
+    early_stopping that of validation_fraction of the rows, stratified) has not fallen by tol in n_iter_no_change epochs.
+    dtype: of the network.
 
     After fit: classes_, n_iter_, loss_curve_, model_ (a Sequential) and trainer_.
 

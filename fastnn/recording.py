@@ -34,9 +34,9 @@ class ModelCheckpoint(Callback):
     path: may name the epoch, counted from the trainer's first as 1, and what it logged:
     "out/model-{epoch:03d}-{val_loss:.4f}.npz". Its folder is made. content: "model" writes what `load_model` reads, "trainer"
     pickles the whole trainer, with the optimiser, schedule and average, which goes on to the same bits. monitor, mode: as in
-    EarlyStopping. save_best_only: only where the monitored value is the best yet. every: each so manieth epoch. verbose: print a
-    line for each file. Where the trainer validates with averaged weights (`EMA(validate=True)`), these are what the model is saved
-    with.
+    EarlyStopping. save_best_only: only where the monitored value is the best yet. every: each so manieth epoch. verbose: print
+    a line for each file. Where the trainer validates with averaged weights (`EMA(validate=True)`), these are what the model is
+    saved with.
 
     After training: best (the value), best_path, last_path.
     """

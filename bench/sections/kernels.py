@@ -1,4 +1,5 @@
-"""Elementwise kernels beside NumPy: runs bench/test_kernels.py under pytest-benchmark, and holds the times against the floor."""
+"""Elementwise kernels beside NumPy: runs bench/test_kernels.py under pytest-benchmark, and holds the times against
+passes with the same mixes of streams, which are timed next to them: memory is faster in one minute than in the next."""
 
 import json
 import os
@@ -7,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from ..floor import mix_name, streams
+from ..floor import streams
 from ..machine import ROOT
 from ..timing import seconds, times
 
@@ -27,24 +28,24 @@ def measure(run):
         info, stats = benchmark["extra_info"], benchmark["stats"]
         known = {key: info[key] for key in ("name", "size", "elements", "operations", "memory_bound")}
         row = rows.setdefault((info["name"], info["size"]), known)
+        each = info["bytes_each"] or _bytes_of(info["passes"])
         row[info["contender"]] = {
             "median": stats["median"], "low": stats["q1"], "high": stats["q3"], "rounds": stats["rounds"],
-        } | _against_floor(run, info, stats["median"])  # fmt: skip
+            "bytes_per_second": each * info["elements"] / stats["median"],
+        }  # fmt: skip
+        row["bytes_share"] = each / _bytes_of(info["passes"])  # of those that the floor's passes move
     for row in rows.values():
+        share = row.pop("bytes_share")
+        for contender in ("fastnn", "fastnn, all threads"):
+            floor = row.get(contender.replace("fastnn", "floor"))
+            if floor is not None:
+                row[contender]["share"] = share * floor["median"] / row[contender]["median"]
         row["ratio"] = row["NumPy"]["median"] / row["fastnn"]["median"]
         share = f"  {row['fastnn']['share']:.0%} of the bandwidth" if "share" in row["fastnn"] else ""
         print(f"  {row['name']:<26}{row['size']:<14}{seconds(row['fastnn']['median']):>10}  {times(row['ratio'])} NumPy{share}")
     return list(rows.values())
 
 
-def _against_floor(run, info, taken):
-    """Bytes a second, and out of cache the share of what passes with the same mixes of streams reach."""
-    passes = [tuple(mix) for mix in info["passes"]]
-    each = info["bytes_each"] or 4.0 * sum(map(streams, passes))
-    found = {"bytes_per_second": each * info["elements"] / taken}
-    if info["size"] == "out of cache":
-        threads = run.threads if "all threads" in info["contender"] else 1
-        whole = 4.0 * sum(map(streams, passes))
-        least = sum(4.0 * streams(mix) * info["elements"] / run.bandwidth(threads, mix_name(mix)) for mix in passes)
-        found["share"] = least * each / whole / taken
-    return found
+def _bytes_of(passes):
+    """Bytes that passes over arrays of float32 move for an element."""
+    return 4.0 * sum(streams(tuple(mix)) for mix in passes)

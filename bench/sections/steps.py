@@ -50,6 +50,7 @@ def _workload(run, workload, names, left_out, floors):
         first = field.each("first")
         losses = _verify(field, workload)
         field.each("make", lambda name: _arguments(name, workload))
+        before = _floor(run, workload, floors)
         found = compare(field.interleave(run.rounds, run.seconds(0.3)))
         road = field.workers["fastnn"].call("road")
         overheads = field.workers["fastnn"].call("overheads")
@@ -61,7 +62,7 @@ def _workload(run, workload, names, left_out, floors):
         print(f"    {name:<14}{seconds(row['median']):>10} a step  {ratio:>7}  first step {started}")
     return {
         "times": found, "left_out": left_out, "losses": losses, "road": road, "overheads": overheads,
-        "floor": _floor(run, workload, floors), "steps_a_pass": workload.steps,
+        "floor": _least(before, _floor(run, workload, floors)), "steps_a_pass": workload.steps,
     }  # fmt: skip
 
 
@@ -90,4 +91,10 @@ def _floor(run, workload, floors):
     """
     products = workload.flops / floors[run.threads].call("peak", run.rounds)
     adam = min(worker.call("adam", run.rounds, workload.name) for worker in floors.values())
-    return {"products": products, "adam": adam, "seconds": products + adam}
+    return {"products": products, "adam": adam}
+
+
+def _least(*floors):
+    """Of floors measured before and after: a virtual machine may have one core for its two for seconds."""
+    least = {part: min(floor[part] for floor in floors) for part in floors[0]}
+    return least | {"seconds": sum(least.values())}

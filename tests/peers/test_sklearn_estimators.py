@@ -53,9 +53,9 @@ def test_rows_are_held_out_in_the_shares_of_the_classes(rng, monkeypatch):
     held = []
     fit = fnn.Trainer.fit
 
-    def spy(trainer, x, y, **options):
+    def spy(trainer, *arguments, **options):
         held.append(np.bincount(options["validation_data"][1], minlength=2).tolist())
-        return fit(trainer, x, y, **options)
+        return fit(trainer, *arguments, **options)
 
     monkeypatch.setattr(fnn.Trainer, "fit", spy)
     labels = np.repeat([0, 1], [180, 20])
