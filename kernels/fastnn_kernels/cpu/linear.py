@@ -8,6 +8,10 @@ x (m, n_in), W (n_in, n_out), b (n_out,), y and dz (m, n_out). `scratch` is (pie
 as many rows as threads are to share the work, one in the serial build; the bits do not depend on their number, and what it holds
 before and after is of no meaning.
 
+The optimiser's update is a pass of its own. Adam in the product's epilogue, which never writes dW and asks early for weights and
+moments, took 7.5 to 8.9 ms for 256 rows of 2048 and 2048 outputs on two cores, one after the other 7.4 to 8.5; 329 and 305 µs
+for 128 rows of 784 and 512: it reads in runs of 512 bytes, and one core's plain stream takes all of the memory's bandwidth.
+
 Source: any text on backpropagation, e.g. Goodfellow, Bengio and Courville, "Deep Learning" (2016), section 6.5.
 """
 
