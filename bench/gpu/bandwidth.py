@@ -12,12 +12,12 @@ def main():
     repeat = 1 if options.tiny else 10
     source, target = xp.zeros((m, n), "f"), xp.empty((m, n), "f")
     copy = 2 * source.nbytes / seconds_of(lambda: xp.copyto(target, source), repeat) / 1e9
-    print(f"copy{copy:32.0f} GB/s")
+    print(f"copy{copy:42.0f} GB/s")
     figures = {"copy_gb_s": copy, "kernels": {}}
     for name, call, size in memory_bound(m, n):
         rate = size / seconds_of(call, repeat) / 1e9
         figures["kernels"][name] = {"gb_s": rate, "share": rate / copy}
-        print(f"{name:<28}{rate:8.0f} GB/s {rate / copy:7.0%}{'' if rate >= TARGET * copy else '  below the target'}")
+        print(f"{name:<38}{rate:8.0f} GB/s {rate / copy:7.0%}{'' if rate >= TARGET * copy else '  below the target'}")
     wait()
     write(options, figures)
 
