@@ -8,7 +8,7 @@ from typing import Any
 from ..._check import Array
 from ..common import offset
 
-__all__ = ["Launch", "Plan", "place_of"]
+__all__ = ["Plan", "place_of"]
 
 Launch = Callable[[int], None]  # of a step
 
