@@ -1,8 +1,9 @@
 """A fully connected layer: see `cpu.linear` for the formulas.
 
-Products of CuPy's arrays are cuBLAS's, in full float32 unless CuPy is told otherwise (CUPY_TF32=1); bias and activation are one
-pass over the result. (nvmath-python's product has them as an epilogue, but returns an array of its own, and copying that to where
-it belongs reads and writes as much as the pass.) Other arrays, which are the simulator's, go through a tiled product of our own. `scratch` is not used.
+Products of CuPy's arrays are cuBLAS's, in full float32 unless CuPy is told otherwise (CUPY_TF32=1); bias and activation are
+one pass over the result. (nvmath-python's product has them as an epilogue, but returns an array of its own, and copying
+that to where it belongs reads and writes as much as the pass.) Other arrays, which are the simulator's, go through a tiled
+product of our own. `scratch` is not used.
 """
 
 import numpy as np
