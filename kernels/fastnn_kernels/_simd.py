@@ -109,14 +109,14 @@ def magnitude(builder: Any, value: Any) -> Any:
     return builder.call(function, [value])
 
 
-def prefetch(builder: Any, place: Any, *, write: bool) -> None:
-    """Ask for the cache line at an address; where that is not the process's, nothing happens."""
+def prefetch(builder: Any, place: Any, *, write: bool, level: int = 1) -> None:
+    """Ask for the cache line at an address, into the cache of that level; where it is not the process's, nothing happens."""
     place = builder.bitcast(place, ir.IntType(8).as_pointer())
     name = "llvm.prefetch.p0"
     kind = ir.FunctionType(ir.VoidType(), [place.type, I32, I32, I32])
     function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
-    into_l1, data = I32(3), I32(1)
-    builder.call(function, [place, I32(int(write)), into_l1, data])
+    locality, data = I32(4 - level), I32(1)
+    builder.call(function, [place, I32(int(write)), locality, data])
 
 
 def pointer_to(kind: Any) -> Any:

@@ -23,7 +23,7 @@ from numba.extending import intrinsic
 
 from ._simd import I32, I64, bits_of, constant, pointer_to, prefetch, size_of, splat, transpose, vector
 
-__all__ = ["TILE", "TILES", "Tile", "copy_columns", "copy_rows", "multiply_tile", "transpose_columns"]
+__all__ = ["TILE", "TILES", "Tile", "ask_for", "copy_columns", "copy_rows", "multiply_tile", "transpose_columns"]
 
 
 class Tile(NamedTuple):
@@ -45,6 +45,7 @@ TILES = {
     )
 }
 VECTORS = 2
+_LINE_BYTES = 64
 
 
 def _choose() -> Tile:
@@ -254,6 +255,20 @@ def copy_columns(typing_context, array, k, columns, b, b_k, packed):  # type: ig
 def copy_rows(typing_context, array, k, rows, a, a_k, packed):  # type: ignore[no-untyped-def]
     """packed[kk, 0:rows] = a[kk, 0:rows] for kk < k; rows of packed are as long as a tile has rows, filled up with zeros."""
     return _copy(typing_context, array, lambda _: TILE.rows[0])
+
+
+@intrinsic
+def ask_for(typing_context, array, runs, lines, step, address):  # type: ignore[no-untyped-def]
+    """Ask for so many runs of cache lines, `step` bytes apart from an address on, into the L2 cache."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        runs, lines, step, first = _pointers(builder, ir.IntType(8), list(values[1:]), (3,))
+        with cgutils.for_range(builder, runs, intp=I64) as run, cgutils.for_range(builder, lines, intp=I64) as line:
+            offset = builder.add(builder.mul(run.index, step), builder.mul(line.index, I64(_LINE_BYTES)))
+            prefetch(builder, builder.gep(first, [offset]), write=False, level=2)
+        return context.get_dummy_value()
+
+    return types.void(array, *[types.int64] * 4), generate
 
 
 @intrinsic
