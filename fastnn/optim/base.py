@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import functional as F
 from .._check import Array, floats, integer, number, quote
+from .._memory import aligned_zeros
 
 __all__ = ["Optimizer", "clip_grad_norm_", "clip_grad_value_"]
 
@@ -122,7 +123,7 @@ class Optimizer:
 
     def _new_state(self, name: str, w: Array) -> Array:
         """The state of that name before the first step, of an array w."""
-        return np.zeros(w.size, w.dtype)
+        return aligned_zeros(w.size, w.dtype)
 
     def _update(self, w: Array, g: Array, state: dict[str, Array], scale: float, fresh: bool) -> None:
         """Update one flat array in place. fresh: whether the state is still zero."""

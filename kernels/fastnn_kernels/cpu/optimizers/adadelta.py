@@ -12,7 +12,7 @@ from numba import prange
 
 from ..._jit import apart, instruction, kernel
 from ..program import SCALE
-from ._common import CHUNK
+from ._common import CHUNK, normal
 
 __all__ = ["adadelta", "adadelta_update"]
 
@@ -21,9 +21,9 @@ __all__ = ["adadelta", "adadelta_update"]
 def _adadelta(w, g, square, change, lr, rho, rest, eps, scale, decay):
     for i in range(w.size):
         d = g[i] * scale + decay * w[i]
-        square[i] = rho * square[i] + rest * (d * d)
+        square[i] = normal(rho * square[i] + rest * (d * d), square)
         u = math.sqrt(change[i] + eps) / math.sqrt(square[i] + eps) * d
-        change[i] = rho * change[i] + rest * (u * u)
+        change[i] = normal(rho * change[i] + rest * (u * u), change)
         w[i] -= lr * u
 
 

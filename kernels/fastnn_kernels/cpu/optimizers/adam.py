@@ -17,7 +17,7 @@ from numba import prange
 
 from ..._jit import apart, instruction, kernel
 from ..program import SCALE
-from ._common import CHUNK, shrink
+from ._common import CHUNK, normal, shrink
 
 __all__ = ["adam", "adam_update"]
 
@@ -26,8 +26,8 @@ __all__ = ["adam", "adam_update"]
 def _adam(w, g, m, s, step, beta1, rest1, beta2, rest2, correction, inside, outside, scale, decay):
     for i in range(w.size):
         d = g[i] * scale + decay * w[i]
-        m[i] = beta1 * m[i] + rest1 * d
-        s[i] = beta2 * s[i] + rest2 * (d * d)
+        m[i] = normal(beta1 * m[i] + rest1 * d, m)
+        s[i] = normal(beta2 * s[i] + rest2 * (d * d), s)
         w[i] -= step * (m[i] / (math.sqrt(s[i] * correction + inside) + outside))
 
 
@@ -35,8 +35,8 @@ def _adam(w, g, m, s, step, beta1, rest1, beta2, rest2, correction, inside, outs
 def _adam_amsgrad(w, g, m, s, largest, step, beta1, rest1, beta2, rest2, correction, inside, outside, scale, decay):
     for i in range(w.size):
         d = g[i] * scale + decay * w[i]
-        m[i] = beta1 * m[i] + rest1 * d
-        s[i] = beta2 * s[i] + rest2 * (d * d)
+        m[i] = normal(beta1 * m[i] + rest1 * d, m)
+        s[i] = normal(beta2 * s[i] + rest2 * (d * d), s)
         largest[i] = largest[i] if largest[i] > s[i] else s[i]
         w[i] -= step * (m[i] / (math.sqrt(largest[i] * correction + inside) + outside))
 

@@ -10,7 +10,7 @@ from numba import prange
 
 from ..._jit import apart, instruction, kernel
 from ..program import SCALE
-from ._common import CHUNK, shrink
+from ._common import CHUNK, normal, shrink
 
 __all__ = ["lion", "lion_update"]
 
@@ -22,7 +22,7 @@ def _lion(w, g, m, lr, beta1, rest1, beta2, rest2, scale):
         d = g[i] * scale
         c = beta1 * m[i] + rest1 * d
         w[i] -= lr if c > zero else (-lr if c < zero else c)  # NaN stays
-        m[i] = beta2 * m[i] + rest2 * d
+        m[i] = normal(beta2 * m[i] + rest2 * d, m)
 
 
 @kernel

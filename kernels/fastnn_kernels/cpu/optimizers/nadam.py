@@ -14,7 +14,7 @@ from numba import prange
 
 from ..._jit import apart, instruction, kernel
 from ..program import SCALE
-from ._common import CHUNK, shrink
+from ._common import CHUNK, normal, shrink
 
 __all__ = ["nadam", "nadam_update"]
 
@@ -23,8 +23,8 @@ __all__ = ["nadam", "nadam_update"]
 def _nadam(w, g, m, s, now, later, beta1, rest1, beta2, rest2, correction, eps, scale, decay):
     for i in range(w.size):
         d = g[i] * scale + decay * w[i]
-        m[i] = beta1 * m[i] + rest1 * d
-        s[i] = beta2 * s[i] + rest2 * (d * d)
+        m[i] = normal(beta1 * m[i] + rest1 * d, m)
+        s[i] = normal(beta2 * s[i] + rest2 * (d * d), s)
         w[i] -= (now * d + later * m[i]) / (math.sqrt(s[i] * correction) + eps)
 
 

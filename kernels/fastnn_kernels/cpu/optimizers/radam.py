@@ -15,7 +15,7 @@ from numba import prange
 
 from ..._jit import apart, instruction, kernel
 from ..program import SCALE
-from ._common import CHUNK, shrink
+from ._common import CHUNK, normal, shrink
 
 __all__ = ["radam", "radam_update"]
 
@@ -24,8 +24,8 @@ __all__ = ["radam", "radam_update"]
 def _radam(w, g, m, s, step, adaptive, beta1, rest1, beta2, rest2, eps, scale, decay):
     for i in range(w.size):
         d = g[i] * scale + decay * w[i]
-        m[i] = beta1 * m[i] + rest1 * d
-        s[i] = beta2 * s[i] + rest2 * (d * d)
+        m[i] = normal(beta1 * m[i] + rest1 * d, m)
+        s[i] = normal(beta2 * s[i] + rest2 * (d * d), s)
         w[i] -= step * m[i] * (adaptive / (math.sqrt(s[i]) + eps))
 
 
@@ -33,8 +33,8 @@ def _radam(w, g, m, s, step, adaptive, beta1, rest1, beta2, rest2, eps, scale, d
 def _radam_at_first(w, g, m, s, step, beta1, rest1, beta2, rest2, scale, decay):
     for i in range(w.size):
         d = g[i] * scale + decay * w[i]
-        m[i] = beta1 * m[i] + rest1 * d
-        s[i] = beta2 * s[i] + rest2 * (d * d)
+        m[i] = normal(beta1 * m[i] + rest1 * d, m)
+        s[i] = normal(beta2 * s[i] + rest2 * (d * d), s)
         w[i] -= step * m[i]
 
 

@@ -15,7 +15,7 @@ from numba import prange
 
 from ..._jit import apart, instruction, kernel
 from ..program import SCALE
-from ._common import CHUNK
+from ._common import CHUNK, normal
 
 __all__ = ["rmsprop", "rmsprop_update"]
 
@@ -24,7 +24,7 @@ __all__ = ["rmsprop", "rmsprop_update"]
 def _rmsprop(w, g, square, lr, rho, rest, inside, outside, scale, decay):
     for i in range(w.size):
         d = g[i] * scale + decay * w[i]
-        square[i] = rho * square[i] + rest * (d * d)
+        square[i] = normal(rho * square[i] + rest * (d * d), square)
         w[i] -= lr * (d / (math.sqrt(square[i] + inside) + outside))
 
 
@@ -32,8 +32,8 @@ def _rmsprop(w, g, square, lr, rho, rest, inside, outside, scale, decay):
 def _rmsprop_momentum(w, g, square, v, lr, rho, rest, inside, outside, momentum, scale, decay):
     for i in range(w.size):
         d = g[i] * scale + decay * w[i]
-        square[i] = rho * square[i] + rest * (d * d)
-        v[i] = momentum * v[i] + d / (math.sqrt(square[i] + inside) + outside)
+        square[i] = normal(rho * square[i] + rest * (d * d), square)
+        v[i] = normal(momentum * v[i] + d / (math.sqrt(square[i] + inside) + outside), v)
         w[i] -= lr * v[i]
 
 
@@ -42,8 +42,8 @@ def _rmsprop_centered(w, g, square, mean, lr, rho, rest, inside, outside, scale,
     zero = w.dtype.type(0.0)
     for i in range(w.size):
         d = g[i] * scale + decay * w[i]
-        square[i] = rho * square[i] + rest * (d * d)
-        mean[i] = rho * mean[i] + rest * d
+        square[i] = normal(rho * square[i] + rest * (d * d), square)
+        mean[i] = normal(rho * mean[i] + rest * d, mean)
         variance = square[i] - mean[i] * mean[i]
         variance = zero if variance < zero else variance
         w[i] -= lr * (d / (math.sqrt(variance + inside) + outside))
@@ -54,11 +54,11 @@ def _rmsprop_centered_momentum(w, g, square, mean, v, lr, rho, rest, inside, out
     zero = w.dtype.type(0.0)
     for i in range(w.size):
         d = g[i] * scale + decay * w[i]
-        square[i] = rho * square[i] + rest * (d * d)
-        mean[i] = rho * mean[i] + rest * d
+        square[i] = normal(rho * square[i] + rest * (d * d), square)
+        mean[i] = normal(rho * mean[i] + rest * d, mean)
         variance = square[i] - mean[i] * mean[i]
         variance = zero if variance < zero else variance
-        v[i] = momentum * v[i] + d / (math.sqrt(variance + inside) + outside)
+        v[i] = normal(momentum * v[i] + d / (math.sqrt(variance + inside) + outside), v)
         w[i] -= lr * v[i]
 
 

@@ -12,7 +12,7 @@ from numba import prange
 
 from ..._jit import apart, instruction, kernel
 from ..program import SCALE
-from ._common import CHUNK, shrink
+from ._common import CHUNK, normal, shrink
 
 __all__ = ["sgd", "sgd_update"]
 
@@ -26,7 +26,7 @@ def _sgd_plain(w, g, lr, scale, decay):
 @apart
 def _sgd_momentum(w, g, v, lr, momentum, fresh, scale, decay):
     for i in range(w.size):
-        v[i] = momentum * v[i] + fresh * (g[i] * scale + decay * w[i])
+        v[i] = normal(momentum * v[i] + fresh * (g[i] * scale + decay * w[i]), v)
         w[i] -= lr * v[i]
 
 
@@ -34,7 +34,7 @@ def _sgd_momentum(w, g, v, lr, momentum, fresh, scale, decay):
 def _sgd_nesterov(w, g, v, lr, momentum, fresh, scale, decay):
     for i in range(w.size):
         d = g[i] * scale + decay * w[i]
-        v[i] = momentum * v[i] + fresh * d
+        v[i] = normal(momentum * v[i] + fresh * d, v)
         w[i] -= lr * (d + momentum * v[i])
 
 
