@@ -16,7 +16,20 @@ import numpy as np
 from fastnn_kernels._jit import cache_folder, types_of
 from fastnn_kernels._workshop import compile_beside
 from fastnn_kernels.cpu.gemm import scratch_size
-from fastnn_kernels.cpu.program import COUNTED, COUNTERS, FIRST, PENALTY, SCALE, SCORE, STOP, TOTAL, WEIGHT, Context, run_steps
+from fastnn_kernels.cpu.program import (
+    COUNTED,
+    COUNTERS,
+    FIRST,
+    PENALTY,
+    SCALE,
+    SCORE,
+    STOP,
+    TOTAL,
+    WEIGHT,
+    Context,
+    run_steps,
+    run_steps_in_team,
+)
 
 from ._check import Array
 from ._memory import aligned_zeros, padded
@@ -70,7 +83,7 @@ class Table:
 
     def add(self, op: Any, nanoseconds: float, *operands: int, reals: Callable[[], tuple[float, ...]] = tuple) -> None:
         """Append an instruction. nanoseconds: of its kernels on one core for a full batch, which picks the build."""
-        parallel = _dispatch.parallel_pays(nanoseconds)
+        parallel = _dispatch.parallel_pays(nanoseconds, in_team=True)
         self.rows.append((op, parallel, tuple(int(operand) for operand in operands), reals))
 
     def room(self, size: int) -> int:
@@ -89,7 +102,7 @@ class Table:
         if self._products is None:
             threads = _dispatch.max_threads()
             self._products = self.room(threads * scratch_size()), threads
-        return self._products[0], self._products[1] if _dispatch.parallel_pays(nanoseconds) else 1
+        return self._products[0], self._products[1] if _dispatch.parallel_pays(nanoseconds, in_team=True) else 1
 
     def start_backward(self, columns: int) -> int:
         """Make room for gradients of so many columns at most; returns the place of the loss's."""
@@ -261,7 +274,7 @@ class Program:
 
     def _call(self, *arguments: Any) -> None:
         if self._parallel:
-            _dispatch.launch(run_steps.serial, *arguments)
+            _dispatch.launch(run_steps_in_team.serial, *arguments)
         else:
             run_steps.serial(*arguments)
 

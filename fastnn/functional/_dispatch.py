@@ -1,8 +1,7 @@
 """How kernels are called: the serial or the parallel build, on how many threads, and where parallel is not safe.
 
 The estimated time of the work, which follows from shapes alone, picks the build; both give the same bits. A parallel launch
-costs 1 to 3 µs here (OpenMP, 2 threads). Steps of the benchmarks were shortest with parallel work from 6 to 12 µs on; at 3 µs
-they took a fifth longer, at 25 µs a tenth.
+costs 1 to 2 µs here (OpenMP, 2 threads).
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from typing import Any
 import numba
 
 from fastnn_kernels._jit import cache_folder
+from fastnn_kernels._team import forget
 
 from .._check import integer
 
@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 PARALLEL_FROM_NS = 6_000
+TEAM_FROM_NS = 3_000  # in a compiled program, whose threads stand by (`fastnn_kernels._team`): a loop costs 0.2 to 0.6 µs
 
 _lock = threading.Lock()
 _layer: str | None = None
@@ -44,9 +45,12 @@ def run(kernel: Any, nanoseconds: float, *args: Any) -> None:
         kernel.serial(*args)
 
 
-def parallel_pays(nanoseconds: float) -> bool:
-    """Whether work that takes so long on one core runs in the parallel build; never in a child that lost its threads."""
-    return nanoseconds >= PARALLEL_FROM_NS and not _forked
+def parallel_pays(nanoseconds: float, *, in_team: bool = False) -> bool:
+    """Whether work that takes so long on one core runs in the parallel build; never in a child that lost its threads.
+
+    in_team: within a compiled program.
+    """
+    return nanoseconds >= (TEAM_FROM_NS if in_team else PARALLEL_FROM_NS) and not _forked
 
 
 def max_threads() -> int:
@@ -103,6 +107,7 @@ def _after_fork_in_child() -> None:
         _forked = numba.threading_layer() == "omp"  # whoever launched first: it may have been the user's own Numba code
     except ValueError:  # nobody did
         _forked = False
+    forget()
 
 
 if hasattr(os, "register_at_fork"):

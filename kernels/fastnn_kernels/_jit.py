@@ -17,13 +17,16 @@ named by all that it depends on: Numba, the CPU, the build, and the text of ever
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib.util
+import inspect
 import os
 import pickle
 import re
 import sys
 import tempfile
+import textwrap
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache, cached_property, update_wrapper
@@ -40,7 +43,18 @@ from numba.core.serialize import dumps
 from numba.extending import register_jitable
 from numba.np.ufunc.parallel import _launch_threads
 
-__all__ = ["OPTIONS", "Instruction", "Kernel", "apart", "cache_folder", "instruction", "kernel", "shared", "types_of", "worker"]
+__all__ = [
+    "OPTIONS",
+    "Instruction",
+    "Kernel",
+    "apart",
+    "cache_folder",
+    "instruction",
+    "kernel",
+    "shared",
+    "types_of",
+    "worker",
+]
 
 OPTIONS = {"fastmath": {"contract", "nsz"}, "error_model": "numpy", "nogil": True}
 _IMPORT = re.compile(r"^\s*from\s+(\.[\w.]*)\s+import\s+(\([^)]*\)|[^\n]*)", re.MULTILINE)
@@ -105,6 +119,7 @@ class Kernel:
     @cached_property
     def parallel(self) -> Any:
         """`prange` is spread over the threads."""
+        _launch_threads()  # the code refers to the pool
         return _build(self.__wrapped__, parallel=True)  # type: ignore[attr-defined]
 
     def __call__(self, *args: Any) -> None:
@@ -186,11 +201,68 @@ def instruction(make: Callable[[Callable[[Kernel], Any]], Callable[..., None]]) 
 
 
 def _build(function: Callable[..., None], *, parallel: bool) -> Any:
-    dispatcher: Any = njit(parallel=parallel, no_cfunc_wrapper=True, **OPTIONS)(function)
+    if parallel and not config.DISABLE_JIT:
+        function = _over_threads(function)
+    dispatcher: Any = njit(no_cfunc_wrapper=True, **OPTIONS)(function)
     if isinstance(dispatcher, Dispatcher):  # a plain function under NUMBA_DISABLE_JIT
         cache = _KernelCache(function, "parallel" if parallel else "serial")
         dispatcher._cache = cache  # type: ignore[attr-defined]
     return dispatcher
+
+
+def _over_threads(function: Callable[..., None]) -> Callable[..., None]:
+    """The same function, in which each `for i in prange(n)` is `spread(loop, (what its body reads,), n)` (see `_team`).
+
+    The body becomes a worker `loop` of its own: what it assigns is its own, as in Numba's parallel loops.
+    """
+    from ._team import spread
+
+    lines, first = inspect.getsourcelines(function)
+    tree = ast.parse(textwrap.dedent("".join(lines)))
+    ast.increment_lineno(tree, first - 1)
+    kernel = tree.body[0]
+    assert isinstance(kernel, ast.FunctionDef)
+    kernel.decorator_list = []
+    outliner = _Outliner(kernel)
+    kernel = outliner.visit(kernel)
+    space = function.__globals__ | {"prange": spread}
+    code = ast.fix_missing_locations(ast.Module([*outliner.loops, kernel], []))
+    exec(compile(code, inspect.getsourcefile(function) or "kernel", "exec"), space)
+    for loop in outliner.loops:
+        space[loop.name].__module__ = function.__module__
+        space[loop.name] = worker(space[loop.name])
+    result = space[kernel.name]
+    result.__module__ = function.__module__
+    return result  # type: ignore[no-any-return]
+
+
+class _Outliner(ast.NodeTransformer):
+    """Takes the bodies of a kernel's parallel loops out of it, into functions of their own."""
+
+    def __init__(self, kernel: ast.FunctionDef) -> None:
+        self.loops: list[ast.FunctionDef] = []
+        self._kernel = kernel
+        self._own = {argument.arg for argument in kernel.args.args} | _names(kernel.body, ast.Store)
+
+    def visit_For(self, node: ast.For) -> ast.AST:
+        call = node.iter
+        if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "prange"):
+            return self.generic_visit(node)
+        assert isinstance(node.target, ast.Name)
+        index = node.target.id
+        read = sorted((_names(node.body, ast.Load) & self._own) - _names(node.body, ast.Store) - {index})
+        name = f"{self._kernel.name}_loop_{len(self.loops)}"
+        arguments = [ast.arg(argument) for argument in (index, *read)]
+        loop = ast.FunctionDef(name, ast.arguments([], arguments, None, [], [], None, []), node.body, [])
+        self.loops.append(ast.copy_location(loop, node))
+        given = ast.Tuple([ast.Name(one, ast.Load()) for one in read], ast.Load())
+        spread = ast.Call(call.func, [ast.Name(name, ast.Load()), given, *call.args], [])
+        return ast.copy_location(ast.Expr(spread), node)
+
+
+def _names(nodes: list[Any], context: type) -> set[str]:
+    """Names that are read (ast.Load) or assigned (ast.Store) in statements."""
+    return {node.id for one in nodes for node in ast.walk(one) if isinstance(node, ast.Name) and isinstance(node.ctx, context)}
 
 
 @cache

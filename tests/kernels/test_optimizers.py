@@ -206,3 +206,23 @@ def test_every_rule_runs_in_vectors_with_fused_multiply_add(rule, monkeypatch):
     monkeypatch.setattr(kernel, "serial", fresh)
     RULES[rule](lr=0.1).bind([np.ones(8, np.float32)], [np.ones(8, np.float32)]).step()
     assert re.search(r"vfn?madd\d+ps\s.*%[yz]mm", fresh.inspect_asm(fresh.signatures[0]))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_averages_that_fade_end_at_0_and_not_among_subnormal_numbers(dtype):
+    """0.9 times the smallest subnormal number is rounded to itself: it would stay, and be slow to reckon with, for ever."""
+    w = np.ones(5, dtype)
+    rules = {
+        fnn.SGD: {"lr": 0.0, "momentum": 0.5}, fnn.RMSprop: {"alpha": 0.5, "centered": True, "momentum": 0.5},
+        fnn.Adam: {"betas": (0.5, 0.5)}, fnn.NAdam: {"betas": (0.5, 0.5)}, fnn.RAdam: {"betas": (0.5, 0.5)},
+        fnn.Adadelta: {"rho": 0.5}, fnn.Lion: {"betas": (0.5, 0.5)},
+    }  # fmt: skip
+    for rule, settings in rules.items():
+        gradient = np.full(5, 1e-3, dtype)
+        optimizer = rule(**settings).bind([w], [gradient])
+        optimizer.step()
+        gradient[...] = 0.0
+        for _ in range(1100):
+            optimizer.step()
+        for array in optimizer.state_arrays():
+            assert not array.any(), f"{rule.__name__}: {array}"

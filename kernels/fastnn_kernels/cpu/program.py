@@ -12,7 +12,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .._jit import kernel
+from .._jit import kernel, worker
+from .._team import lead, quick_subnormals, restore_subnormals
 
 __all__ = [
     "COUNTED",
@@ -27,6 +28,7 @@ __all__ = [
     "WEIGHT",
     "Context",
     "run_steps",
+    "run_steps_in_team",
 ]
 
 ROWS, FIRST, COUNTERS = range(3)  # in state: rows of the present batch; the place of its first row in order; counters follow
@@ -71,14 +73,8 @@ def _invoke(typing_context, address, row, reals, context):
     return types.none(types.int64, *arguments), generate
 
 
-@kernel
-def run_steps(begin, end, batch, rows, table, reals, context):
-    """Run steps begin to end - 1 of a pass over `rows` rows in batches.
-
-    begin, end, batch, rows: integers. table: (instructions, width) int64. reals: (instructions, width) float64. context: a
-    Context. After each instruction results[STOP] is looked at; where it is not 0, the call returns at once, and
-    state[FIRST] // batch is the step.
-    """
+@worker
+def _run(index, begin, end, batch, rows, table, reals, context):
     state, results = context.state, context.results
     for step in range(begin, end):
         state[FIRST] = step * batch
@@ -87,3 +83,22 @@ def run_steps(begin, end, batch, rows, table, reals, context):
             _invoke(table[i, 0], table[i], reals[i], context)
             if results[STOP] != 0.0:
                 return
+
+
+@kernel
+def run_steps(begin, end, batch, rows, table, reals, context):
+    """Run steps begin to end - 1 of a pass over `rows` rows in batches.
+
+    begin, end, batch, rows: integers. table: (instructions, width) int64. reals: (instructions, width) float64. context: a
+    Context. After each instruction results[STOP] is looked at; where it is not 0, the call returns at once, and
+    state[FIRST] // batch is the step.
+    """
+    before = quick_subnormals()
+    _run(0, begin, end, batch, rows, table, reals, context)
+    restore_subnormals(before)
+
+
+@kernel
+def run_steps_in_team(begin, end, batch, rows, table, reals, context):
+    """The same, with the pool's threads at hand for the loops of parallel instructions (see `_team`)."""
+    lead(_run, (begin, end, batch, rows, table, reals, context))
