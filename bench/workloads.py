@@ -46,7 +46,7 @@ WORKLOADS = {
         Workload("tabular", (64, 256, 128, 10), 128, True, 0.2, 128),
         Workload("mnist", (784, 512, 256, 10), 128, True, 0.2, 64),
         Workload("deep", (64, *[128] * 10, 10), 64, True, 0.0, 128),
-        Workload("wide", (1024, 2048, 2048, 1000), 256, True, 0.5, 4),
+        Workload("wide", (1024, 2048, 2048, 1000), 256, True, 0.5, 16),
     )
 }
 

@@ -9,6 +9,7 @@ import ctypes
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -35,11 +36,12 @@ from ._check import Array
 from ._memory import aligned_zeros, padded
 from .functional import _dispatch
 
-__all__ = ["REALS", "Pace", "Program", "Table"]
+__all__ = ["REALS", "Crew", "Pace", "Program", "Table"]
 
 _WIDTH = 17  # operands of the longest instruction, and its address
 REALS = 6  # of an instruction
 _SLICE_SECONDS = 0.05
+_TRIAL_SHARE, _TRIAL_EVERY, _MUCH_BETTER = 16, 10, 0.9  # see `Crew`
 _COMPILATION_SECONDS = 2.0  # for an instruction, roughly
 
 
@@ -60,6 +62,35 @@ class Pace:
                 elapsed = max(time.perf_counter() - started, 1e-6)
                 self._steps = max(1, min(4 * self._steps, int(self._steps * _SLICE_SECONDS / elapsed)))
             begin = end
+
+
+class Crew:
+    """Whether steps are made with all threads or with one: by what took less lately. The results are the same.
+
+    More threads are not always faster: two cores that share no cache need some 10 ns for each line that changes hands (64 rows
+    through ten layers of 128: a step takes 345 µs on one, 485 on two), and a thread whose core another program has taken lets
+    all wait. A virtual machine can be moved from one case to the other while it trains. So now and then a part of a slice is made
+    the other way, a sixteenth of every tenth.
+    """
+
+    def __init__(self) -> None:
+        self.together = True
+        self._until_trial = 1
+
+    def plan(self, begin: int, end: int) -> list[tuple[int, int, bool]]:
+        """Pieces of steps begin to end - 1, as (first, end, whether with all threads): a trial, if it is time for one, first."""
+        trial = (end - begin) // _TRIAL_SHARE
+        self._until_trial -= trial > 0
+        if self._until_trial > 0 or trial == 0:
+            return [(begin, end, self.together)]
+        self._until_trial = _TRIAL_EVERY
+        return [(begin, begin + trial, not self.together), (begin + trial, end, self.together)]
+
+    def note(self, seconds: list[float]) -> None:
+        """What a step took in each of the pieces."""
+        if len(seconds) == 2 and seconds[0] < _MUCH_BETTER * seconds[1]:
+            self.together = not self.together
+            self._until_trial = 1  # to see whether it was chance
 
 
 class Table:
@@ -155,7 +186,7 @@ class Program:
         self._state = np.zeros(COUNTERS + len(table.counters), np.int64)
         self.results = np.zeros(7)
         self._rows, self.batch = len(source), table.batch
-        self._pace = Pace()
+        self._pace, self._crew = Pace(), Crew()
         self._source = _bytes_of(source)
         labelled = targets.ndim == 1 and targets.dtype.kind in "iu"
         self._labels = targets if labelled else None
@@ -272,11 +303,21 @@ class Program:
                 write(int(self._state[place]))
         return int(self._state[FIRST]) // self.batch if self.results[STOP] else end
 
-    def _call(self, *arguments: Any) -> None:
-        if self._parallel:
-            _dispatch.launch(run_steps_in_team.serial, *arguments)
+    def _call(self, begin: int, end: int, *arguments: Any) -> None:
+        if not self._parallel:
+            run_steps.serial(begin, end, *arguments)
+        elif _dispatch.get_num_threads() == 1:
+            _dispatch.launch(run_steps_in_team.serial, begin, end, *arguments)
         else:
-            run_steps.serial(*arguments)
+            seconds = []
+            for first, last, together in self._crew.plan(begin, end):
+                started = time.perf_counter()
+                with nullcontext() if together else _dispatch.one_thread():
+                    _dispatch.launch(run_steps_in_team.serial, first, last, *arguments)
+                seconds.append((time.perf_counter() - started) / (last - first))
+                if self.results[STOP] != 0.0:
+                    return
+            self._crew.note(seconds)
 
     def _context(self) -> Context:
         empty = np.empty(0, self._model.dtype)

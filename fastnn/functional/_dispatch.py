@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numba
@@ -23,6 +25,7 @@ __all__ = [
     "get_num_threads",
     "launch",
     "max_threads",
+    "one_thread",
     "parallel_pays",
     "run",
     "set_num_threads",
@@ -79,6 +82,17 @@ def set_num_threads(n: int) -> None:
 def get_num_threads() -> int:
     """The number of threads that large work started from this Python thread uses."""
     return int(numba.get_num_threads())
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread instead of several, for what this Python thread starts."""
+    before = numba.get_num_threads()
+    numba.set_num_threads(1)
+    try:
+        yield
+    finally:
+        numba.set_num_threads(before)
 
 
 def threading_layer() -> str | None:

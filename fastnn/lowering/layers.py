@@ -49,7 +49,8 @@ def _linear(t: Table, group: Group, n: int, x: int, training: bool) -> Lowered:
     weight, bias = layer.parameters["weight"], layer.parameters.get("bias")
     place = offset(weight, model.flat_parameters)
     y = t.room(t.batch * outputs)
-    work = t.batch * weight.size * PRODUCT_NS
+    # a result of few columns takes as long as one of a whole vector's
+    work = t.batch * n * max(outputs, 16) * PRODUCT_NS
     t.add(
         ops.linear_forward, work, n, outputs, x, place, offset(bias, model.flat_parameters), group.kind, y,
         *t.products(work), reals=lambda: (group.slope,),

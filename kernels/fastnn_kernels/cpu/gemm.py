@@ -110,6 +110,7 @@ def product_piece(piece, pieces, m, n, k, a, a_row, a_k, b, b_k, b_column, first
     row, row_end = tiles * y // down * tile_rows, min(m, tiles * (y + 1) // down * tile_rows)
     column, column_end = panels * x // across * panel, min(n, panels * (x + 1) // across * panel)
     copies_a = a_k != 1 and a_k * size >= FAR and column_end - column >= MANY * panel
+    most = tile_rows if copies_a else m  # rows that lie as a tile wants them
     copies_b = b_column != 1 or (b_k * size >= FAR and row_end - row >= MANY * tile_rows)
     tiles_at = scratch.ctypes.data
     panels_at = tiles_at + size * (BLOCK_ROWS + tile_rows) * DEPTH
@@ -149,7 +150,7 @@ def product_piece(piece, pieces, m, n, k, a, a_row, a_k, b, b_k, b_column, first
                     next_b += asked * step_b
                     start = before + size * (j + i * before_row) if before != 0 else 0
                     done = multiply_tile(
-                        scratch, i1 - i, columns, depth, tile, block_row, block_k, source, step, start, before_row,
+                        scratch, min(i1 - i, most), columns, depth, tile, block_row, block_k, source, step, start, before_row,
                         c + size * (i * n + j), n,
                     )  # fmt: skip
                     i += done
