@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -40,8 +41,11 @@ __all__ = ["REALS", "Crew", "Pace", "Program", "Table"]
 
 _WIDTH = 17  # operands of the longest instruction, and its address
 REALS = 6  # of an instruction
+# In a program threads stand by (`fastnn_kernels._team`), and a loop over them costs 0.2 to 0.6 µs. But what one core has made has
+# to be fetched by the other: a step of some 10 µs on one core took as long on two, or twice as long where these share no cache.
+_LOOP_FROM_NS, _STEP_FROM_NS = 1_500, 50_000
 _SLICE_SECONDS = 0.05
-_TRIAL_SHARE, _TRIAL_EVERY, _MUCH_BETTER = 16, 10, 0.9  # see `Crew`
+_TRIAL_SHARE, _TRIAL_STEPS, _FIRST_TRIALS, _TRIAL_EVERY, _MUCH_BETTER = 16, 4, 3, 10, 0.9  # see `Crew`
 _COMPILATION_SECONDS = 2.0  # for an instruction, roughly
 
 
@@ -70,27 +74,33 @@ class Crew:
     More threads are not always faster: two cores that share no cache need some 10 ns for each line that changes hands (64 rows
     through ten layers of 128: a step takes 345 µs on one, 485 on two), and a thread whose core another program has taken lets
     all wait. A virtual machine can be moved from one case to the other while it trains. So now and then a part of a slice is made
-    the other way, a sixteenth of every tenth.
+    the other way: of the first three, then of every tenth.
     """
 
     def __init__(self) -> None:
         self.together = True
-        self._until_trial = 1
+        self._until_trial, self._trials = 0, 0
 
     def plan(self, begin: int, end: int) -> list[tuple[int, int, bool]]:
         """Pieces of steps begin to end - 1, as (first, end, whether with all threads): a trial, if it is time for one, first."""
-        trial = (end - begin) // _TRIAL_SHARE
-        self._until_trial -= trial > 0
-        if self._until_trial > 0 or trial == 0:
+        if end - begin < _TRIAL_SHARE:  # large steps, whose work pays for what threads cost
             return [(begin, end, self.together)]
-        self._until_trial = _TRIAL_EVERY
-        return [(begin, begin + trial, not self.together), (begin + trial, end, self.together)]
+        if self._until_trial > 0:
+            self._until_trial -= 1
+            return [(begin, end, self.together)]
+        self._trials += 1
+        self._until_trial = 0 if self._trials < _FIRST_TRIALS else _TRIAL_EVERY - 1
+        middle = begin + max(_TRIAL_STEPS, (end - begin) // _TRIAL_SHARE)
+        return [(begin, middle, not self.together), (middle, end, self.together)]
 
     def note(self, seconds: list[float]) -> None:
         """What a step took in each of the pieces."""
         if len(seconds) == 2 and seconds[0] < _MUCH_BETTER * seconds[1]:
             self.together = not self.together
-            self._until_trial = 1  # to see whether it was chance
+            self._until_trial = 0  # to see whether it was chance
+
+
+_crews: WeakKeyDictionary[Any, dict[tuple[int, int], Crew]] = WeakKeyDictionary()  # of models, by what tells their programs apart
 
 
 class Table:
@@ -107,6 +117,8 @@ class Table:
         self.weights: Array | None = None
         self.rule_reals: list[Callable[[], tuple[float, ...]]] = []
         self._products: tuple[int, int] | None = None
+        # a step is some three multiply-adds for each parameter and row, 110 of them a nanosecond
+        self._is_long = model.flat_parameters.size * batch * 3 / 110 >= _STEP_FROM_NS
         self._gradients = (0, 0)
         self.mixed_targets = -1  # where augmentation leaves the batch's rows of targets, if it mixes them
         self.row_weights: Array | None = None  # of the source's rows
@@ -114,7 +126,7 @@ class Table:
 
     def add(self, op: Any, nanoseconds: float, *operands: int, reals: Callable[[], tuple[float, ...]] = tuple) -> None:
         """Append an instruction. nanoseconds: of its kernels on one core for a full batch, which picks the build."""
-        parallel = _dispatch.parallel_pays(nanoseconds, in_team=True)
+        parallel = self._parallel_pays(nanoseconds)
         self.rows.append((op, parallel, tuple(int(operand) for operand in operands), reals))
 
     def room(self, size: int) -> int:
@@ -133,7 +145,10 @@ class Table:
         if self._products is None:
             threads = _dispatch.max_threads()
             self._products = self.room(threads * scratch_size()), threads
-        return self._products[0], self._products[1] if _dispatch.parallel_pays(nanoseconds, in_team=True) else 1
+        return self._products[0], self._products[1] if self._parallel_pays(nanoseconds) else 1
+
+    def _parallel_pays(self, nanoseconds: float) -> bool:
+        return self._is_long and _dispatch.parallel_pays(nanoseconds, _LOOP_FROM_NS)
 
     def start_backward(self, columns: int) -> int:
         """Make room for gradients of so many columns at most; returns the place of the loss's."""
@@ -186,7 +201,9 @@ class Program:
         self._state = np.zeros(COUNTERS + len(table.counters), np.int64)
         self.results = np.zeros(7)
         self._rows, self.batch = len(source), table.batch
-        self._pace, self._crew = Pace(), Crew()
+        self._pace = Pace()
+        # what one fit has found out serves the next
+        self._crew = _crews.setdefault(self._model, {}).setdefault((table.batch, len(table.rows)), Crew())
         self._source = _bytes_of(source)
         labelled = targets.ndim == 1 and targets.dtype.kind in "iu"
         self._labels = targets if labelled else None

@@ -33,7 +33,6 @@ __all__ = [
 ]
 
 PARALLEL_FROM_NS = 6_000
-TEAM_FROM_NS = 3_000  # in a compiled program, whose threads stand by (`fastnn_kernels._team`): a loop costs 0.2 to 0.6 µs
 
 _lock = threading.Lock()
 _layer: str | None = None
@@ -48,12 +47,9 @@ def run(kernel: Any, nanoseconds: float, *args: Any) -> None:
         kernel.serial(*args)
 
 
-def parallel_pays(nanoseconds: float, *, in_team: bool = False) -> bool:
-    """Whether work that takes so long on one core runs in the parallel build; never in a child that lost its threads.
-
-    in_team: within a compiled program.
-    """
-    return nanoseconds >= (TEAM_FROM_NS if in_team else PARALLEL_FROM_NS) and not _forked
+def parallel_pays(nanoseconds: float, least: float = PARALLEL_FROM_NS) -> bool:
+    """Whether work that takes so long on one core runs in the parallel build; never in a child that lost its threads."""
+    return nanoseconds >= least and not _forked
 
 
 def max_threads() -> int:

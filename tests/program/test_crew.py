@@ -18,15 +18,19 @@ def test_slices_of_few_steps_are_not_cut():
     assert [crew.plan(0, 15) for _ in range(30)] == [[(0, 15, True)]] * 30
 
 
-def test_a_trial_comes_at_once_and_then_now_and_then():
+def test_trials_come_at_once_and_then_now_and_then():
     crew, plans = Crew(), []
-    for _ in range(21):
+    for _ in range(23):
         plans.append(crew.plan(100, 420))
         crew.note(seconds(plans[-1], 1.0, 2.0))
     trials = [i for i, plan in enumerate(plans) if len(plan) == 2]
-    assert trials == [0, 10, 20]
+    assert trials == [0, 1, 2, 12, 22]
     assert plans[0] == [(100, 120, False), (120, 420, True)]
     assert all(plan == [(100, 420, True)] for i, plan in enumerate(plans) if i not in trials)
+
+
+def test_a_trial_is_of_some_steps_at_least():
+    assert Crew().plan(0, 16) == [(0, 4, False), (4, 16, True)]
 
 
 def test_the_faster_way_is_taken_and_left_again():
@@ -52,9 +56,9 @@ def test_every_step_is_made_once_and_the_bits_are_those_of_any_plan(monkeypatch)
     y = np.arange(1280) % 10
 
     def trained():
-        layers = fnn.Linear(100, 200), fnn.BatchNorm1d(200), fnn.ReLU(), fnn.Dropout(0.2), fnn.Linear(200, 10)
+        layers = fnn.Linear(100, 400), fnn.BatchNorm1d(400), fnn.ReLU(), fnn.Dropout(0.2), fnn.Linear(400, 10)
         trainer = fnn.Trainer(fnn.Sequential(*layers, seed=0), fnn.CrossEntropyLoss(), fnn.Adam())
-        trainer.fit(x, y, epochs=2, batch_size=32, progress=False)
+        trainer.fit(x, y, epochs=4, batch_size=64, progress=False)
         return trainer.model.flat_parameters.tobytes(), trainer.optimizer.steps
 
     plans = []

@@ -17,7 +17,7 @@ from numba.extending import intrinsic
 
 from .._jit import apart, kernel
 from .._simd import I32, constant, element_pointer, load, splat, store
-from .random import CHUNK, GROUP, emit_philox, philox
+from .random import CHUNK, GROUPS, emit_philox, philox
 
 __all__ = [
     "dropout_backward",
@@ -29,35 +29,43 @@ __all__ = [
 ]
 
 
-@intrinsic
-def _dropout_group(typing_context, seed, block, step, stream, threshold, scale, x, y, start):
-    """y[start : start + 32] from x, with the words of 8 blocks in a row."""
+def _dropout_group(group):
+    """An intrinsic: y[start : start + group] from x, with the words of blocks in a row."""
 
-    def generate(context, builder, signature, args):
-        seed, block, step, stream, threshold, scale, x, y, start = args
-        source, target = signature.args[6:8]
-        element = context.get_value_type(source.dtype)
-        words = emit_philox(builder, seed, block, step, stream)
-        limit = splat(builder, builder.trunc(threshold, I32), GROUP)
-        kept = builder.icmp_unsigned(">=", words, limit)
-        value = load(builder, element_pointer(context, builder, source, x, start), element, GROUP)
-        scaled = builder.fmul(value, splat(builder, scale, GROUP))
-        result = builder.select(kept, scaled, constant(element, [0.0] * GROUP))
-        store(builder, result, element_pointer(context, builder, target, y, start))
-        return context.get_dummy_value()
+    @intrinsic
+    def drop(typing_context, seed, block, step, stream, threshold, scale, x, y, start):
+        def generate(context, builder, signature, args):
+            seed, block, step, stream, threshold, scale, x, y, start = args
+            source, target = signature.args[6:8]
+            element = context.get_value_type(source.dtype)
+            words = emit_philox(builder, seed, block, step, stream, group)
+            limit = splat(builder, builder.trunc(threshold, I32), group)
+            kept = builder.icmp_unsigned(">=", words, limit)
+            value = load(builder, element_pointer(context, builder, source, x, start), element, group)
+            scaled = builder.fmul(value, splat(builder, scale, group))
+            result = builder.select(kept, scaled, constant(element, [0.0] * group))
+            store(builder, result, element_pointer(context, builder, target, y, start))
+            return context.get_dummy_value()
 
-    words = (types.uint64,) * 5
-    return types.void(*words, x.dtype, x, y, types.intp), generate
+        words = (types.uint64,) * 5
+        return types.void(*words, x.dtype, x, y, types.intp), generate
+
+    return drop
+
+
+_drop_many, _drop_few = (_dropout_group(group) for group in GROUPS)
 
 
 @apart
 def dropout_segment(x, threshold, scale, seed, first, step, stream, y):
     """Dropout of a 1-D piece whose first element is number `first` of its array, a multiple of 4. x and y may be one."""
     block = first // 4
-    grouped = x.size - x.size % GROUP
-    for start in range(0, grouped, GROUP):
-        _dropout_group(seed, block + start // 4, step, stream, threshold, scale, x, y, start)
-    for e in range(grouped, x.size, 4):
+    many, few = x.size - x.size % GROUPS[0], x.size - x.size % GROUPS[1]
+    for start in range(0, many, GROUPS[0]):
+        _drop_many(seed, block + start // 4, step, stream, threshold, scale, x, y, start)
+    for start in range(many, few, GROUPS[1]):
+        _drop_few(seed, block + start // 4, step, stream, threshold, scale, x, y, start)
+    for e in range(few, x.size, 4):
         words = philox(seed, block + e // 4, step, stream)
         for w in range(min(4, x.size - e)):
             y[e + w] = x[e + w] * scale if words[w] >= threshold else x.dtype.type(0.0)
