@@ -18,8 +18,8 @@ bits however they are cut. There is one team in a process: a second thread of Py
 other threads, launch each loop by itself.
 
 While they work for a team, and in `quick_subnormals`, threads take subnormal numbers for 0, as XLA does, where the CPU can (x86):
-arithmetic on them takes several times as long, and a net that is sure of its answers is full of them (gradients of 1e-40: a step of
-a small net took 10.9 µs, and 8.9 since).
+arithmetic on them takes several times as long, and a net that is sure of its answers is full of them (gradients of 1e-40: a step
+of a small net took 10.9 µs, and 8.9 since).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ LEADER = 0  # the thread that leads; 0 where there is no team
 WORD, FUNCTION, DATA, COUNT, SIZE, START = range(16, 22)
 SEATS, TAKEN = 32, 48  # threads that have come; whether there is a team
 DONE, _DONE_STEP = 64, 16  # of each member: the number of the last loop that it has finished
-OVER = -1  # instead of a word
+OVER = -1  # instead of a loop's number
 _SPINS = 20_000  # some 0.5 ms, after which a waiting thread lets others have its core now and then
 
 _memory = np.zeros(DONE + _DONE_STEP * (config.NUMBA_NUM_THREADS + 1) + 16, np.int64)
