@@ -21,7 +21,7 @@ from .random import INIT, Stream, make_seed
 
 __all__ = ["Sequential"]
 
-_FEW_ROWS, _MANY_ROWS = 16, 256  # rows that a program for predictions takes at once: serial, or in cache on all threads
+_FEW_ROWS, _MANY_ROWS = 16, 1024  # rows that a program for predictions takes at once: serial, or in cache on all threads
 
 
 class Sequential(Layer):
