@@ -21,7 +21,7 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# everything, some 12 minutes; `make bench BENCH="--quick"` or BENCH="steps predict": see bench/README.md
+# everything, some 19 minutes; `make bench BENCH="--quick"` or BENCH="steps predict": see bench/README.md
 bench: $(VENV)/.bench
 	$(BIN)/python -m bench $(BENCH)
 
